@@ -1,0 +1,170 @@
+"""The tree of a derivation: uses of rules, the choices made with their probabilities, operators as leaves.
+
+Between them stand small circles for how parts are put together: `&` branches, `>>` a series inside
+a branch, `^ n` and `* n` copies of one structure, which is drawn once. Children stand in the order
+of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from ein.compiler.draw_dot import Picture, Style, bold, document, heading, label, node, small
+from ein.compiler.draw_operator import STYLES, group, network_text, type_text
+from ein.grammar.term import Copies, Named, Op, Parallel, Repeated, Series, TypedTerm, cost, log10_probability
+
+RULE = Style("#ffffff", "#1a1a1a")
+MACRO = Style("#ffffff", "#7a7a7a", "filled,rounded,dashed")
+JOINT = Style("#ffffff", "#ffffff", "filled", "box")
+WIDE = 2
+"""Leaves for each level from which a tree grows to the right: text is wide, so they stack better than they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A node of the drawing with its place: numbers are in the order of the text, parents first; the root is level 1."""
+
+    number: int
+    parent: int | None
+    level: int
+    term: TypedTerm
+
+
+def derivation_picture(term: TypedTerm, title: str = "", direction: str | None = None) -> Picture:
+    """`direction` is TB or LR; None takes what suits the size."""
+    entries = list(_entries(term))
+    leaves = sum(isinstance(entry.term, Op) for entry in entries)
+    title = title or f"Derivation of {_name(term)}"
+    head = heading(title, _subtitle(term), _legend(entries))
+    body = [_draw(entry) for entry in entries]
+    body += [f"n{entry.parent} -> n{entry.number}" for entry in entries if entry.parent is not None]
+    looks = {"ordering": "out", "nodesep": "0.12", "ranksep": "0.3"}
+    direction = direction or _direction(entries, leaves)
+    dot = document(head, direction, ["edge [arrowhead=none]", *body], **looks)
+    return Picture(dot, title, _summary(entries, leaves), {f"n{entry.number}": _hover(entry.term) for entry in entries})
+
+
+def _direction(entries: list[Entry], leaves: int) -> str:
+    return "LR" if leaves > WIDE * max(entry.level for entry in entries) else "TB"
+
+
+def _entries(term: TypedTerm) -> Iterator[Entry]:
+    stack: list[tuple[TypedTerm, int | None, int]] = [(term, None, 1)]
+    number = 0
+    while stack:
+        current, parent, level = stack.pop()
+        yield Entry(number, parent, level, current)
+        stack += [(below, number, level + 1) for below in reversed(_below(current))]
+        number += 1
+
+
+def _below(term: TypedTerm) -> list[TypedTerm]:
+    match term:
+        case Op():
+            return []
+        case Parallel(parts):
+            return [part.parts[0] if isinstance(part, Series) and len(part.parts) == 1 else part for part in parts]
+        case Series():
+            return _parts(term)
+        case Named() | Copies():
+            return _parts(term.body)
+        case Repeated(parts):
+            return _parts(parts[0])
+        case _:
+            assert_never(term)
+
+
+def _parts(term: TypedTerm) -> list[TypedTerm]:
+    """The parts of a series, those of a series inside it among them."""
+    found: list[TypedTerm] = []
+    stack = [term]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Series):
+            stack += reversed(current.parts)
+        else:
+            found.append(current)
+    return found
+
+
+def _draw(entry: Entry) -> str:
+    id, term = f"n{entry.number}", entry.term
+    match term:
+        case Op(application, applied):
+            return node(id, label(bold(application.text), small(_flow(term))), STYLES[group(applied)])
+        case Named():
+            return node(id, label(*_rule_lines(term)), MACRO if term.macro else RULE)
+        case Series() | Parallel() | Copies() | Repeated():
+            return node(id, label(bold(_joint(term))), JOINT, margin="0.02", width="0.25", height="0.2")
+        case _:
+            assert_never(term)
+
+
+def _rule_lines(term: Named) -> list[str]:
+    chance = f"p = {_chance(term.probability)}" if term.choice is not None and term.probability < 1 else ""
+    return [bold(_name(term)), *([small(chance)] if chance else []), small(_flow(term))]
+
+
+def _flow(term: TypedTerm) -> str:
+    before, after = type_text(term.input), type_text(term.output)
+    return before if before == after else f"{before} → {after}"
+
+
+def _name(term: TypedTerm) -> str:
+    """What a rule or macro is called; a choice in parentheses has no name of its own."""
+    if isinstance(term, Named):
+        return "( | )" if term.anonymous else term.label
+    return "a term"
+
+
+def _chance(probability: float) -> str:
+    return f"{probability:.3g}"
+
+
+def _joint(term: Series | Parallel | Copies | Repeated) -> str:
+    match term:
+        case Series():
+            return ">>"
+        case Parallel():
+            return "&"
+        case Copies(_, count, tied):
+            return f"{'tied ' * tied}^ {count}"
+        case Repeated(parts, tied):
+            return f"{'tied ' * tied}* {len(parts)}"
+        case _:
+            assert_never(term)
+
+
+def _words(term: TypedTerm) -> str:
+    match term:
+        case Op(application):
+            return application.text
+        case Named():
+            return _name(term)
+        case _:
+            return _joint(term)
+
+
+def _legend(entries: list[Entry]) -> list[tuple[str, Style]]:
+    used = {group(entry.term.applied) for entry in entries if isinstance(entry.term, Op)}
+    named = [entry.term for entry in entries if isinstance(entry.term, Named)]
+    rows = [("rule", RULE)] if any(not term.macro for term in named) else []
+    rows += [("macro", MACRO)] if any(term.macro for term in named) else []
+    return rows + [(one.value, style) for one, style in STYLES.items() if one in used]
+
+
+def _subtitle(term: TypedTerm) -> str:
+    chance = log10_probability(term)
+    return f"{network_text(cost(term))}{f' · log10 p = {chance:.2f}' if chance else ''}"
+
+
+def _summary(entries: list[Entry], leaves: int) -> str:
+    rules = sum(isinstance(entry.term, Named) and not entry.term.macro for entry in entries)
+    return f"A derivation tree: {rules} uses of rules, {leaves} operators."
+
+
+def _hover(term: TypedTerm) -> str:
+    chance = f", probability {_chance(term.probability)}" if isinstance(term, Named) and term.choice is not None else ""
+    return f"{_words(term)}: {_flow(term)}{chance}"

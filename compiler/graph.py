@@ -1,0 +1,259 @@
+"""The operation graph: what a network computes, as uses of operators and the wires between their ports.
+
+Every port carries one tensor; a bundle is as many ports as it has leaves. A port may feed several others,
+and the same one twice (`x + x`). Nodes are integers with a frozen record each. A graph is a value: whoever
+changes one takes a `Draft` of it and gets a new graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+import networkx as nx
+
+from ein.compiler.nodes import Input, Node, Output, Use
+from ein.grammar.cfg import Cost
+from ein.grammar.types import Tensor, merge
+
+__all__ = ["Draft", "Input", "InternalError", "Node", "OpGraph", "Output", "Port", "Use", "cost", "to_text", "verify"]
+
+
+class InternalError(Exception):
+    """An invariant of ours is broken; never the user's fault."""
+
+
+class Port(NamedTuple):
+    """The result number `port` of `node`, or its input of that number."""
+
+    node: int
+    port: int
+
+
+class OpGraph:
+    """One `Input`, one `Output`, and the uses of operators between them; not changed after it is made.
+
+    Edges of the networkx graph have the key (source port, target port); nodes carry their record as `node`.
+    """
+
+    __slots__ = ("__dict__", "_graph")
+
+    def __init__(self, graph: nx.MultiDiGraph) -> None:
+        self._graph = graph
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def node(self, number: int) -> Node:
+        found: Node = self._graph.nodes[number]["node"]
+        return found
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Every node after its sources; among those that are free, the smallest number first.
+
+        Raises InternalError if the wires form a cycle.
+        """
+        missing = {number: self._graph.in_degree(number) for number in self._graph}
+        ready = [number for number, count in missing.items() if not count]
+        heapify(ready)
+        found = []
+        while ready:
+            number = heappop(ready)
+            found.append(number)
+            for target, wires in self._graph.adj[number].items():
+                missing[target] -= len(wires)
+                if not missing[target]:
+                    heappush(ready, target)
+        if len(found) != len(self._graph):
+            left = sorted(number for number, count in missing.items() if count)
+            raise InternalError(f"the operation graph has a cycle through the nodes {left[:10]}")
+        return tuple(found)
+
+    @property
+    def input(self) -> int:
+        return next(number for number, node in self.nodes() if isinstance(node, Input))
+
+    @property
+    def output(self) -> int:
+        return next(number for number, node in self.nodes() if isinstance(node, Output))
+
+    def nodes(self) -> Iterator[tuple[int, Node]]:
+        """Numbers and records in the order of `order`."""
+        return ((number, self.node(number)) for number in self.order)
+
+    def uses(self) -> Iterator[tuple[int, Use]]:
+        """The uses of operators in the order of `order`."""
+        return ((number, node) for number, node in self.nodes() if isinstance(node, Use))
+
+    def sources(self, number: int) -> tuple[Port, ...]:
+        """What feeds the inputs of a node, in the order of its inputs."""
+        wires = [(key[1], Port(source, key[0])) for source, _, key in self._graph.in_edges(number, keys=True)]
+        return tuple(port for _, port in sorted(wires))
+
+    def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
+        """The wires that leave a node, as (port of the node, what it feeds), by port and then target."""
+        wires = [(key[0], Port(target, key[1])) for _, target, key in self._graph.out_edges(number, keys=True)]
+        return tuple(sorted(wires))
+
+    def type(self, port: Port) -> Tensor:
+        """The tensor that a node gives at a port."""
+        return self.node(port.node).outputs[port.port]
+
+    def draft(self) -> Draft:
+        return Draft(self._graph.copy())
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """A copy: nodes with `node` (the record), edges with `source`, `target` (ports) and `type`."""
+        made = nx.MultiDiGraph()
+        for number, node in self.nodes():
+            made.add_node(number, node=node)
+        for number in self.order:
+            for at, source in enumerate(self.sources(number)):
+                made.add_edge(source.node, number, (source.port, at), source=source.port, target=at)
+                made.edges[source.node, number, (source.port, at)]["type"] = self.type(source)
+        return made
+
+
+class Draft:
+    """A graph while it is being built or rewritten, in place; `done` gives the graph."""
+
+    def __init__(self, graph: nx.MultiDiGraph | None = None) -> None:
+        self._graph = nx.MultiDiGraph() if graph is None else graph
+        self._next = max(self._graph, default=-1) + 1
+
+    def add(self, node: Node, sources: Sequence[Port] = ()) -> int:
+        """The number of a new node, larger than all others."""
+        number = self._next
+        self._next += 1
+        self._graph.add_node(number, node=node)
+        self._connect(number, sources)
+        return number
+
+    def replace(self, number: int, node: Node, sources: Sequence[Port]) -> None:
+        """Another record and other sources at this place; what the node feeds stays."""
+        self._graph.remove_edges_from(list(self._graph.in_edges(number, keys=True)))
+        self._graph.nodes[number]["node"] = node
+        self._connect(number, sources)
+
+    def bypass(self, number: int, substitutes: Sequence[Port]) -> None:
+        """Feeds what the node fed from `substitutes` instead, one for each of its results, and removes it."""
+        for _, target, key in list(self._graph.out_edges(number, keys=True)):
+            source = substitutes[key[0]]
+            self._graph.add_edge(source.node, target, (source.port, key[1]))
+        self._graph.remove_node(number)
+
+    def remove_unused(self) -> None:
+        """Removes the uses of operators that nothing reads, and then those that only these read."""
+        loose = [number for number in self._graph if self._is_unused(number)]
+        while loose:
+            number = loose.pop()
+            sources = list(self._graph.predecessors(number))
+            self._graph.remove_node(number)
+            loose += [source for source in sources if self._is_unused(source)]
+
+    def done(self) -> OpGraph:
+        """The graph; the draft must not be used after it."""
+        return OpGraph(self._graph)
+
+    def _is_unused(self, number: int) -> bool:
+        return isinstance(self._graph.nodes[number]["node"], Use) and not self._graph.out_degree(number)
+
+    def _connect(self, number: int, sources: Sequence[Port]) -> None:
+        for at, source in enumerate(sources):
+            self._graph.add_edge(source.node, number, (source.port, at))
+
+
+def verify(graph: OpGraph) -> None:
+    """Raises InternalError, naming the node, unless the graph is whole.
+
+    Whole: one input, one output, no cycle, every input port fed once by an existing port of an equal type
+    (kind and sizes), every node read by something that reaches the output, equal weights under equal keys.
+    """
+    records = dict(graph.nodes())
+    for kind in (Input, Output):
+        if sum(isinstance(node, kind) for node in records.values()) != 1:
+            raise InternalError(f"the operation graph needs exactly one {kind.__name__} node")
+    for number, node in records.items():
+        _verify_ports(graph, records, number, node)
+    _verify_reached(graph)
+    _verify_keys(graph)
+
+
+def _verify_ports(graph: OpGraph, records: Mapping[int, Node], number: int, node: Node) -> None:
+    fed = sorted(key[1] for _, _, key in graph._graph.in_edges(number, keys=True))
+    if fed != list(range(len(node.inputs))):
+        raise InternalError(f"{label(number, node)} has {len(node.inputs)} inputs, and its ports {fed} are fed")
+    for at, (source, wanted) in enumerate(zip(graph.sources(number), node.inputs, strict=True)):
+        results = records[source.node].outputs
+        if not 0 <= source.port < len(results):
+            raise InternalError(f"{label(number, node)} reads port {source.port} of node {source.node}: there is none")
+        if merge((results[source.port], wanted)) is None:
+            found = results[source.port]
+            raise InternalError(f"input {at} of {label(number, node)} is {wanted!r} and is fed with {found!r}")
+
+
+def _verify_reached(graph: OpGraph) -> None:
+    """An operator whose result no one reads is a mistake of ours: nothing that a term says is lost."""
+    for number, node in graph.uses():
+        if not graph._graph.out_degree(number):
+            raise InternalError(f"nothing reads the results of {label(number, node)}")
+
+
+def _verify_keys(graph: OpGraph) -> None:
+    first: dict[str, tuple[int, Use]] = {}
+    for number, node in graph.uses():
+        other, same = first.setdefault(node.key, (number, node))
+        if other != number and same.weights != node.weights:
+            raise InternalError(
+                f"{label(number, node)} and {label(other, same)} are to share the weights {node.key},"
+                f" and these differ: {node.weights} and {same.weights}"
+            )
+
+
+def label(number: int, node: Node) -> str:
+    return f"node {number} ({node.text})"
+
+
+def cost(graph: OpGraph) -> Cost:
+    """Of the graph as it is: every use of an operator is a module, shared weights count once."""
+    total = Cost()
+    seen: set[str] = set()
+    for _, node in graph.uses():
+        one = node.applied.cost
+        shared = 0 if node.key in seen else one.parameters
+        seen.add(node.key)
+        total += Cost(one.modules, shared, one.macs, one.elements)
+    return total
+
+
+def to_text(graph: OpGraph) -> str:
+    """One line for each node: number, operator, sources, types; weights and provenance behind `#`."""
+    rows = [_row(graph, number, node) for number, node in graph.nodes()]
+    width = min(72, max(len(line) for line, _ in rows))
+    return "".join(f"{line:<{width}}  # {note}\n" if note else f"{line}\n" for line, note in rows)
+
+
+def _row(graph: OpGraph, number: int, node: Node) -> tuple[str, str]:
+    read = ", ".join(_port_text(graph, source) for source in graph.sources(number))
+    match node:
+        case Input():
+            return f"%{number} = input : {_types_text(node.outputs)}", ""
+        case Output():
+            return f"output({read}) : {_types_text(node.inputs)}", ""
+        case Use():
+            notes = ([node.key] if node.weights else []) + ([" > ".join(node.path)] if node.path else [])
+            return f"%{number} = {node.text}({read}) : {_types_text(node.outputs)}", "; ".join(notes)
+
+
+def _port_text(graph: OpGraph, port: Port) -> str:
+    single = len(graph.node(port.node).outputs) == 1
+    return f"%{port.node}" if single else f"%{port.node}.{port.port}"
+
+
+def _types_text(types: Sequence[Tensor]) -> str:
+    if len(types) > 1 and all(each is types[0] for each in types):
+        return f"{types[0]!r} ^ {len(types)}"
+    return ", ".join(map(repr, types))

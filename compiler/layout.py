@@ -1,0 +1,117 @@
+"""DOT text to the bytes of a picture, through Graphviz.
+
+The engine is the system's `dot` where there is one, else the Graphviz that the pygraphviz wheel
+carries. Both run in a process of their own with a time limit: Graphviz is C code without limits,
+and what it and Fontconfig say on stderr is not for the user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+FORMATS = ("svg", "png", "pdf")
+INSTALL = "pip install 'ein-lang[draw]'"
+TIMEOUT = 60.0
+"""Seconds for one picture."""
+PIXELS = 16_000
+"""The longest side of a PNG; what would be larger is scaled down to it."""
+
+_WHEEL = """
+import sys, pygraphviz
+format, *settings = sys.argv[1:]
+if format == "version":
+    sys.exit(pygraphviz.__graphviz_version__)
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+for setting in settings:
+    name, _, value = setting.partition("=")
+    graph.graph_attr[name] = value
+sys.stdout.buffer.write(graph.draw(format=format, prog="dot"))
+"""
+
+
+class LayoutError(Exception):
+    """There is no picture; the text is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A way to run Graphviz. `wheel`: by a Python interpreter that has pygraphviz."""
+
+    path: str
+    wheel: bool
+
+    def command(self, format: str, dpi: int | None) -> list[str]:
+        settings = [f"dpi={dpi}", f"size={PIXELS / dpi:.2f},{PIXELS / dpi:.2f}"] if dpi else []
+        if self.wheel:
+            return [self.path, "-P", "-W", "ignore", "-c", _WHEEL, format, *settings]
+        if format == "version":
+            return [self.path, "-V"]
+        return [self.path, f"-T{format}", *(f"-G{setting}" for setting in settings)]
+
+
+def engines() -> Iterator[Engine]:
+    """Those at hand, the preferred one first."""
+    system = shutil.which("dot")
+    if system:
+        yield Engine(system, wheel=False)
+    if sys.executable and find_spec("pygraphviz") is not None:
+        yield Engine(sys.executable, wheel=True)
+
+
+def engine_name() -> str:
+    """What draws, with versions, for `-v` and `--version`; `none` with what to install otherwise."""
+    for engine in engines():
+        try:
+            answer = _run(engine.command("version", None), b"", TIMEOUT).stderr.decode("utf-8", "replace").split()
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        number = next((word for word in reversed(answer) if word[0].isdigit() and "." in word), "of unknown version")
+        return f"Graphviz {number} ({_wheel_name() if engine.wheel else engine.path})"
+    return f"none ({INSTALL})"
+
+
+def render(dot: str, format: str, *, dpi: int | None = None, timeout: float = TIMEOUT) -> bytes:
+    """`dot` laid out by Graphviz's dot and drawn as `format`; `dpi` is for png. Raises LayoutError."""
+    if format not in FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS)}, got {format!r}")
+    failures = []
+    for engine in engines():
+        try:
+            done = _run(engine.command(format, dpi), dot.encode(), timeout)
+        except subprocess.TimeoutExpired:
+            raise LayoutError(f"the layout takes longer than {timeout:g} seconds") from None
+        except OSError as error:
+            failures.append(f"{engine.path}: {error.strerror}")
+            continue
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+        failures.append(_failure(engine, done))
+    raise LayoutError("; ".join(failures) or f"there is no Graphviz for the layout: {INSTALL}")
+
+
+def _run(command: Sequence[str], text: bytes, timeout: float) -> subprocess.CompletedProcess[bytes]:
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(command, input=text, capture_output=True, timeout=timeout, env=environment, check=False)
+
+
+def _failure(engine: Engine, done: subprocess.CompletedProcess[bytes]) -> str:
+    name = _wheel_name() if engine.wheel else engine.path
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    said = next((line for line in reversed(lines) if line and "Fontconfig" not in line), "")
+    ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"failed ({done.returncode})"
+    return f"Graphviz of {name} {ended}{': ' * bool(said)}{said}"
+
+
+def _wheel_name() -> str:
+    try:
+        return f"pygraphviz {version('pygraphviz')}"
+    except PackageNotFoundError:
+        return "pygraphviz"

@@ -1,0 +1,75 @@
+"""The records that stand at the nodes of an operation graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ein.compiler.weights import Entries, entries
+from ein.grammar.cfg import Application, Applied
+from ein.grammar.diagnostics import NOWHERE, Span
+from ein.grammar.types import Tensor, leaves
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input:
+    """What the network is given: a port for each tensor."""
+
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return ()
+
+    @property
+    def text(self) -> str:
+        return "input"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What the network gives: a port for each tensor."""
+
+    inputs: tuple[Tensor, ...]
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return ()
+
+    @property
+    def text(self) -> str:
+        return "output"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """One use of an operator.
+
+    `key` names its weights: `conv_3`, the third `conv` of the term; uses that share weights have one key.
+    `path` holds the rules and macros around it, outermost first: `("Net", "S", "residual")`.
+    """
+
+    application: Application
+    applied: Applied
+    key: str
+    span: Span = NOWHERE
+    path: tuple[str, ...] = ()
+    inputs: tuple[Tensor, ...] = field(init=False)
+    outputs: tuple[Tensor, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(leaves(self.applied.input)))
+        object.__setattr__(self, "outputs", tuple(leaves(self.applied.output)))
+
+    @property
+    def text(self) -> str:
+        """As the language writes it: `conv(64, k = 1)`."""
+        return self.application.text
+
+    @property
+    def weights(self) -> Entries:
+        """Shapes of what it keeps (trained or not), by name within the use."""
+        return entries(self.applied.body)
+
+
+Node: TypeAlias = Input | Output | Use

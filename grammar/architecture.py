@@ -1,0 +1,65 @@
+"""Finished architectures of a file: exactly one alternative survives everywhere."""
+
+from __future__ import annotations
+
+from ein.grammar.cfg import Grammar, Limits
+from ein.grammar.derivation import Derivation
+from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
+from ein.grammar.numbers import Inapplicable, nearest
+from ein.grammar.sample import Attempt, DeadEnd
+from ein.grammar.space import Space
+from ein.grammar.steps import Candidate, Instance, Options
+from ein.grammar.term import TypedTerm
+from ein.grammar.types import merge
+
+
+class _Several(Exception):
+    """More than one alternative is left, so this is no finished architecture."""
+
+    def __init__(self, instance: Instance, count: int, span: Span) -> None:
+        self.diagnostic = Diagnostic(
+            "E310", f"an architecture leaves nothing to choose, and {count} alternatives apply here", span,
+            help="a space with choices is made of rules: `rule Net = …`",
+        )  # fmt: skip
+
+
+def architecture(grammar: Grammar, name: str | None = None) -> Derivation:
+    """The architecture of that name (or the only one) as a derivation with a single outcome."""
+    names = list(grammar.architectures)
+    if name is None:
+        if len(names) != 1:
+            help = f"there are {', '.join(names)}: write `file.ein:name`" if names else "declare one with `arch`"
+            raise fail("E705", f"`{grammar.name}` has {len(names)} architectures", help=help)
+        name = names[0]
+    if name not in grammar.architectures:
+        raise fail("E705", f"`{grammar.name}` has no architecture `{name}`", help=nearest(name, names))
+    arch = grammar.architectures[name]
+    if arch.input is None:
+        text = f"`{name}` does not say its input"
+        raise fail("E701", text, arch.span, help=f"write `arch {name} : im[3, 32, 32] -> vec[10] = …`, or give --input")
+    space = Space(grammar, arch.rule)
+    attempt = Attempt(space, Limits(elements=None))
+
+    def only(instance: Instance, table: Options) -> Candidate:
+        if len(table.candidates) != 1:
+            raise _Several(instance, len(table.candidates), instance.rule.span)
+        return table.candidates[0]
+
+    try:
+        output = attempt.run(arch.input, only)
+    except _Several as several:
+        raise EinError((several.diagnostic,)) from None
+    except DeadEnd as dead:
+        raise fail("E301", f"`{name}` does not type-check: {dead.reason}", dead.span or arch.span) from None
+    except Inapplicable as error:
+        raise fail("E301", f"`{name}` does not type-check: {error.reason}", error.span or arch.span) from None
+    if arch.output is not None and merge((arch.output, output)) is None:
+        raise fail("E303", f"`{name}` declares {arch.output!r} and gives {output!r}", arch.span)
+    choices = tuple(candidate.choice for candidate in attempt.made)
+    modules = (1 << 60) - attempt.modules_left
+    return Derivation(space, choices, modules, arch.input)
+
+
+def architecture_term(grammar: Grammar, name: str | None = None) -> TypedTerm:
+    """The typed term of an architecture; raises EinError where it does not type-check."""
+    return architecture(grammar, name).term

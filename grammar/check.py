@@ -1,0 +1,475 @@
+"""Parsed modules -> Grammar: names, kinds, operators, parameters, input and output, rules.
+
+Every stage collects what it finds; `check` returns all of it in the order of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ein.grammar import cfg
+from ein.grammar import syntax as s
+from ein.grammar.diagnostics import Diagnostic, EinError, Label, Source, Span, fail, order
+from ein.grammar.expand import KINDS, Expander, Scope
+from ein.grammar.load import Module, load_modules
+from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
+from ein.grammar.parser import parse_expression, parse_limit, parse_type
+from ein.grammar.patterns import KIND, compile_pattern, compile_type
+from ein.grammar.printer import print_file
+from ein.grammar.types import Tensor, ValueType
+
+LIMITS = {"modules": "modules", "depth": "depth", "params": "parameters", "macs": "macs", "elements": "elements"}
+"""The name of a limit in a file, and in `Limits`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asks of a file: values of parameters, other input and output types, limits."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    input: str | None = None
+    output: str | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+def load_grammar(what: str | Source, request: Request | None = None) -> cfg.Grammar:
+    """The checked grammar of a library name, path or text. Raises EinError with every diagnostic."""
+    grammar, diagnostics = check(what, request)
+    errors = [d for d in diagnostics if d.severity == "error"]
+    if errors or grammar is None:
+        raise EinError(diagnostics)
+    return grammar
+
+
+def check(what: str | Source, request: Request | None = None) -> tuple[cfg.Grammar | None, list[Diagnostic]]:
+    """The grammar, where there are no errors, and all diagnostics in the order of the file."""
+    from ein.grammar.analysis import analyse
+    from ein.grammar.prove import prove
+
+    diagnostics: list[Diagnostic] = []
+    module = load_modules(what, diagnostics)
+    checker = _Checker(module, request or Request(), diagnostics)
+    grammar = checker.grammar()
+    for operators in checker.local_operators():
+        diagnostics += prove(operators, checker.scope.kinds)
+    if not any(d.severity == "error" for d in diagnostics):
+        diagnostics += analyse(grammar)
+    diagnostics = order(_distinct(diagnostics))
+    if any(d.severity == "error" for d in diagnostics):
+        return None, diagnostics
+    grammar.warnings = tuple(diagnostics)
+    return grammar, diagnostics
+
+
+def _distinct(diagnostics: list[Diagnostic]) -> Iterator[Diagnostic]:
+    """Without repeats: a macro that is used twice is wrong once."""
+    seen = set()
+    for diagnostic in diagnostics:
+        place = (diagnostic.span.source.name, diagnostic.span.start) if diagnostic.span else None
+        key = (diagnostic.code, place, diagnostic.message)
+        if key not in seen:
+            seen.add(key)
+            yield diagnostic
+
+
+class _Checker:
+    def __init__(self, module: Module, request: Request, diagnostics: list[Diagnostic]) -> None:
+        self.module = module
+        self.request = request
+        self.diagnostics = diagnostics
+        self.scopes: dict[int, Scope] = {}
+        self.modules: list[Module] = []
+        self.scope = self._scope(module, True)
+
+    def local_operators(self) -> list[tuple[cfg.Operator, ...]]:
+        """Those that are declared in the root file."""
+        return [ops for ops in self.scope.operators.values() if ops[0].module == self.module.name]
+
+    # --- names
+
+    def _scope(self, module: Module, root: bool = False) -> Scope:
+        if id(module) in self.scopes:
+            return self.scopes[id(module)]
+        scope = self.scopes[id(module)] = Scope(module.name)
+        imported: dict[str, s.Import] = {}
+        for statement, other in module.imports:
+            self._take(statement, self._scope(other), scope, imported)
+        self.modules.append(module)
+        self._declare(module, scope, imported, root)
+        return scope
+
+    def _take(self, statement: s.Import, other: Scope, scope: Scope, imported: dict[str, s.Import]) -> None:
+        tables: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (other.kinds, scope.kinds),
+            (other.operators, scope.operators),
+            (other.macros, scope.macros),
+            (other.rules, scope.rules),
+        ]
+        if not statement.names:
+            for theirs, ours in tables[:3]:
+                ours.update(theirs)
+                imported.update(dict.fromkeys(theirs, statement))
+            return
+        scope.kinds.update(other.kinds)
+        for alias in statement.names:
+            homes = [(theirs, ours) for theirs, ours in tables[:3] if alias.name in theirs]
+            if not homes:
+                known = {name for theirs, _ in tables[:3] for name in theirs}
+                text = f"`{statement.module}` declares no `{alias.name}`"
+                self._report(fail("E201", text, alias.span, help=nearest(alias.name, known)))
+            for theirs, ours in homes:
+                ours[alias.alias or alias.name] = theirs[alias.name]
+                imported[alias.alias or alias.name] = statement
+
+    def _declare(self, module: Module, scope: Scope, imported: Mapping[str, s.Import], root: bool) -> None:
+        statements = module.file.statements
+        first: dict[tuple[str, str], s.Statement] = {}
+        for statement in statements:
+            match statement:
+                case s.GrammarDecl(_, parameters):
+                    scope.parameters = frozenset(p.name for p in parameters)
+                case s.TypeDecl(name, axes, element):
+                    self._once(first, "type", name, statement)
+                    if element not in (None, "int", "bool", "float"):
+                        self._report(fail("E209", f"an element is int, bool or float, not `{element}`", statement.span))
+                    if name == KIND:
+                        self._report(fail("E209", "`any` stands for every kind and cannot be declared", statement.span))
+                    scope.kinds[name] = (axes, element or "float")
+                case s.MacroDecl(name):
+                    self._once(first, "def", name, statement)
+                    self._shadow(name, imported, statement, root)
+                    scope.operators.pop(name, None)
+                    scope.macros[name] = (statement, scope)
+                case s.RuleDecl(name):
+                    self._once(first, "rule", name, statement)
+                    scope.rules[name] = statement
+                case s.ArchDecl(name):
+                    self._once(first, "arch", name, statement)
+                case _:
+                    pass
+        self._declare_operators(statements, scope, imported, root)
+
+    def _declare_operators(
+        self, statements: tuple[s.Statement, ...], scope: Scope, imported: Mapping[str, s.Import], root: bool
+    ) -> None:
+        local: dict[str, list[cfg.Operator]] = {}
+        for statement in statements:
+            if isinstance(statement, s.OpDecl):
+                try:
+                    local.setdefault(statement.name, []).append(operator(statement, scope))
+                except EinError as error:
+                    self.diagnostics += error.diagnostics
+        for name, overloads in local.items():
+            self._shadow(name, imported, overloads[0].declaration, root)
+            scope.macros.pop(name, None)
+            scope.operators[name] = tuple(overloads)
+
+    def _once(self, first: dict[tuple[str, str], s.Statement], what: str, name: str, statement: s.Statement) -> None:
+        earlier = first.setdefault((what, name), statement)
+        if earlier is not statement:
+            label = Label(earlier.span, "the first one")
+            self._report(fail("E210", f"`{what} {name}` is declared twice", statement.span, labels=[label]))
+
+    def _shadow(self, name: str, imported: Mapping[str, s.Import], statement: s.Statement, root: bool) -> None:
+        if name in imported and root:
+            message = f"`{name}` hides the one imported from `{imported[name].module}`"
+            self.diagnostics.append(Diagnostic("W201", message, statement.span, severity="warning"))
+
+    def _report(self, error: EinError) -> None:
+        self.diagnostics += error.diagnostics
+
+    # --- the grammar
+
+    def grammar(self) -> cfg.Grammar:
+        statements = self.module.file.statements
+        declared = next((x for x in statements if isinstance(x, s.GrammarDecl)), None)
+        env = self._parameters(declared)
+        input, output = self._endpoints(statements, env)
+        limits = self._limits(statements, env)
+        expander = Expander(self.scope, self.diagnostics)
+        rules = self._rules(expander)
+        architectures = self._architectures(expander, rules, env, input, output)
+        rules |= expander.anonymous
+        start = self._start(statements)
+        name = declared.name if declared else self.module.name.rsplit("/", 1)[-1].removesuffix(".ein")
+        return cfg.Grammar(
+            name, rules, start, input, output, limits, env, self.scope.operators, architectures, self.scope.kinds,
+            self._digest(env, input, output),
+        )  # fmt: skip
+
+    def _rules(self, expander: Expander) -> dict[str, cfg.Rule]:
+        rules = {}
+        for statement in self.module.file.statements:
+            if isinstance(statement, s.RuleDecl):
+                names = tuple(p.name for p in statement.parameters)
+                try:
+                    rules[statement.name] = expander.rule(
+                        statement.name, names, statement.goal, statement.body, statement.span
+                    )
+                except EinError as error:
+                    self._report(error)
+        return rules
+
+    def _start(self, statements: tuple[s.Statement, ...]) -> str | None:
+        said = next((x for x in statements if isinstance(x, s.StartDecl)), None)
+        rules = [x for x in statements if isinstance(x, s.RuleDecl)]
+        if said is not None:
+            if said.rule not in {r.name for r in rules}:
+                help = nearest(said.rule, {r.name for r in rules})
+                self._report(fail("E201", f"there is no rule `{said.rule}`", said.span, help=help))
+            return said.rule
+        if rules and rules[0].parameters:
+            text = f"`{rules[0].name}` is the start and cannot have parameters"
+            self._report(fail("E504", text, rules[0].span, help="name another rule with `start`"))
+        return rules[0].name if rules else None
+
+    def _architectures(
+        self,
+        expander: Expander,
+        rules: dict[str, cfg.Rule],
+        env: Mapping[str, Any],
+        input: ValueType | None,
+        output: ValueType | None,
+    ) -> dict[str, cfg.Architecture]:
+        found = {}
+        for statement in self.module.file.statements:
+            if not isinstance(statement, s.ArchDecl):
+                continue
+            try:
+                name = f"arch {statement.name}"
+                goal = None if statement.input is None else s.Goal(statement.input, statement.output)
+                rules[name] = expander.rule(name, (), goal, statement.body, statement.span)
+                ends = self._arch_types(statement, env, input, output)
+                found[statement.name] = cfg.Architecture(statement.name, name, *ends, statement.span)
+            except EinError as error:
+                self._report(error)
+        return found
+
+    def _arch_types(
+        self, arch: s.ArchDecl, env: Mapping[str, Any], input: ValueType | None, output: ValueType | None
+    ) -> tuple[ValueType | None, ValueType | None]:
+        """The declared types where they are numbers; else what the file or the caller says."""
+        asked = self._override("input", self.request.input)
+        if arch.input is None:
+            return asked or input, output
+        try:
+            declared = compile_type(arch.input, set(env), frozenset(self.scope.kinds))(dict(env))
+        except EinError:
+            if asked is None and input is None:
+                text = f"the sizes of the input of `{arch.name}` are open"
+                raise fail("E701", text, arch.input.span, help='give them: `--input "im[3, 32, 32]"`') from None
+            return asked or input, None
+        except Inapplicable as error:
+            raise fail("E207", error.reason, arch.input.span) from None
+        if asked is not None and asked is not declared:
+            _same_form(declared, asked, arch.input.span, "input")
+            return asked, None
+        return declared, None
+
+    # --- parameters
+
+    def _parameters(self, declared: s.GrammarDecl | None) -> dict[str, Any]:
+        env: dict[str, Any] = {}
+        parameters = declared.parameters if declared else ()
+        for parameter in parameters:
+            if parameter.default is None:
+                text = f"the parameter `{parameter.name}` needs a default; it says what kind it is"
+                self._report(fail("E211", text, parameter.span))
+                continue
+            try:
+                default = evaluate_constant(parameter.default, env)
+                env[parameter.name] = self._parameter_value(parameter, default)
+            except EinError as error:
+                self._report(error)
+        for name in self.request.parameters:
+            if name not in {p.name for p in parameters}:
+                known = [p.name for p in parameters]
+                help = nearest(name, known, f"it has {', '.join(known) or 'none'}")
+                self._report(fail("E212", f"`{self.module.name}` has no parameter `{name}`", help=help))
+        return env
+
+    def _parameter_value(self, parameter: s.Parameter, default: Any) -> Any:
+        if parameter.name not in self.request.parameters:
+            return default
+        given = self.request.parameters[parameter.name]
+        value = (
+            _constant_from_text(given, parameter.name)
+            if isinstance(given, str) and not isinstance(default, str)
+            else given
+        )
+        if isinstance(default, Percentage):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                text = f"`{parameter.name}` is a percentage, and {given!r} is none"
+                raise fail("E212", text, help="write 40%, or 0.4")
+            return Percentage(value)
+        wanted = (int, float) if isinstance(default, float) else (type(default),)
+        if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
+            raise fail("E212", f"`{parameter.name}` is like {cfg.value_text(default)}, and {given!r} is not")
+        return value
+
+    # --- input and output
+
+    def _endpoints(
+        self, statements: tuple[s.Statement, ...], env: dict[str, Any]
+    ) -> tuple[ValueType | None, ValueType | None]:
+        ends: list[ValueType | None] = []
+        for what, kind, text in (
+            ("input", s.InputDecl, self.request.input),
+            ("output", s.OutputDecl, self.request.output),
+        ):
+            declared = next((x for x in statements if isinstance(x, kind)), None)
+            try:
+                ends.append(self._endpoint(what, declared.type if declared else None, text, env))
+            except EinError as error:
+                self._report(error)
+                ends.append(None)
+        return ends[0], ends[1]
+
+    def _endpoint(self, what: str, declared: s.Type | None, text: str | None, env: dict[str, Any]) -> ValueType | None:
+        asked = self._override(what, text)
+        if declared is None:
+            return asked
+        try:
+            usual = compile_type(declared, set(env), frozenset(self.scope.kinds))(dict(env))
+        except Inapplicable as error:
+            raise fail("E207", error.reason, error.span or declared.span) from None
+        if asked is None:
+            return usual
+        _same_form(usual, asked, declared.span, what)
+        self._bind_names(declared, asked, env)
+        return asked
+
+    def _bind_names(self, declared: s.Type, asked: ValueType, env: dict[str, Any]) -> None:
+        """`output vec[classes]` with `vec[7]` asked for: `classes` is 7."""
+        if not isinstance(declared, s.KindType) or not isinstance(asked, Tensor):
+            return
+        for dim, size in zip(declared.dims, asked.sizes, strict=True):
+            if isinstance(dim, s.Name) and dim.name in env:
+                if dim.name in self.request.parameters and env[dim.name] != size:
+                    text = f"`{dim.name}` is set to {env[dim.name]}, and {asked!r} makes it {size}"
+                    raise fail("E212", text)
+                env[dim.name] = size
+
+    def _override(self, what: str, text: str | None) -> ValueType | None:
+        if text is None:
+            return None
+        type, found = parse_type(Source(f"--{what}", text))
+        if found or type is None:
+            raise EinError(found)
+        try:
+            return compile_type(type, set(), frozenset(self.scope.kinds))({})
+        except Inapplicable as error:
+            raise fail("E207", error.reason, error.span) from None
+
+    def _limits(self, statements: tuple[s.Statement, ...], env: Mapping[str, Any]) -> cfg.Limits:
+        limits = cfg.Limits()
+        for statement in statements:
+            for bound in statement.bounds if isinstance(statement, s.LimitDecl) else ():
+                try:
+                    limits = replace(limits, **_limit(bound, env))
+                except EinError as error:
+                    self._report(error)
+        for name, value in self.request.limits.items():
+            if name not in LIMITS:
+                self._report(fail("E702", f"there is no limit `{name}`", help=nearest(name, LIMITS, _limit_names())))
+            else:
+                limits = replace(limits, **{LIMITS[name]: value})
+        return limits
+
+    def _digest(self, env: Mapping[str, Any], input: ValueType | None, output: ValueType | None) -> str:
+        """Eight hex digits of the resolved space; comments and layout do not count."""
+        texts = [print_file(replace(module.file, comments=())) for module in self.modules]
+        values = ", ".join(f"{name} = {cfg.value_text(value)}" for name, value in sorted(env.items()))
+        whole = "\0".join([*texts, values, repr(input), repr(output)])
+        return hashlib.sha256(whole.encode()).hexdigest()[:8]
+
+
+def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
+    """An overload with its signature compiled; raises EinError."""
+    parameters = _op_parameters(declaration)
+    names = [p.name for p in parameters]
+    kinds = frozenset(scope.kinds)
+    bound = set(names)
+    computes = declaration.body != s.Name("wires")
+    lengths, others = _run_lengths(declaration.guards, frozenset(names))
+    match = compile_pattern(declaration.input, bound, kinds, computes, lengths)
+    guards = tuple(formula(guard, frozenset(bound)) for guard in others)
+    build = compile_type(declaration.output, bound, kinds)
+    return cfg.Operator(declaration, parameters, match, guards, build, scope.module)
+
+
+def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> tuple[dict[str, Any], list[s.Expr]]:
+    """Guards of the form `len(s) == axis - 1`, which say where a run ends; and the others."""
+    lengths: dict[str, Any] = {}
+    others = []
+    for guard in guards:
+        match guard:
+            case s.Binary("==", s.Call(s.Name("len"), (s.Argument(s.Name(run)),)), expr) if (
+                free_names(expr).keys() <= parameters and run not in lengths
+            ):
+                lengths[run] = formula(expr, parameters).evaluate
+            case _:
+                others.append(guard)
+    return lengths, others
+
+
+def _op_parameters(declaration: s.OpDecl) -> tuple[cfg.Parameter, ...]:
+    found: list[cfg.Parameter] = []
+    for parameter in declaration.parameters:
+        earlier = frozenset(p.name for p in found)
+        if parameter.name in earlier:
+            raise fail("E210", f"the parameter `{parameter.name}` stands twice", parameter.span)
+        kind = parameter.kind
+        if kind is not None and kind not in KINDS:
+            known = [k for k in KINDS if k is not None]
+            raise fail("E213", f"there is no kind `{kind}`", parameter.span, help=f"the kinds are {', '.join(known)}")
+        default = parameter.default
+        if isinstance(default, s.Name) and kind in ("fn", "name"):
+            default = s.String(default.name, span=default.span)
+        compiled = None if default is None else formula(default, earlier)
+        if kind is None and compiled is not None:
+            kind = "int"
+        found.append(cfg.Parameter(parameter.name, kind, compiled, parameter.span))
+    return tuple(found)
+
+
+def _same_form(declared: ValueType, asked: ValueType, span: Span, what: str) -> None:
+    same = isinstance(declared, Tensor) and isinstance(asked, Tensor)
+    if not same or declared.kind != asked.kind or len(declared.sizes) != len(asked.sizes):  # type: ignore[union-attr]
+        text = f"the {what} of this space is {declared!r}, and {asked!r} is asked for"
+        raise fail("E703", text, span, help="only the numbers can be replaced: the kind and the number of axes stay")
+
+
+def _limit(bound: s.Bound, env: Mapping[str, Any]) -> dict[str, int]:
+    if bound.name not in LIMITS:
+        raise fail(
+            "E702", f"there is no limit `{bound.name}`", bound.span, help=nearest(bound.name, LIMITS, _limit_names())
+        )
+    value = evaluate_constant(bound.value, env)
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1:
+        raise fail("E702", f"a limit is a number of at least 1, not {cfg.value_text(value)}", bound.value.span)
+    return {LIMITS[bound.name]: int(value)}
+
+
+def _limit_names() -> str:
+    return f"the limits are {', '.join(LIMITS)}"
+
+
+def parse_limits(text: str) -> dict[str, int]:
+    """`modules <= 60, params <= 5M` as given on the command line. Raises EinError."""
+    declaration, found = parse_limit(Source("--limit", text))
+    if found or declaration is None:
+        raise EinError(found)
+    names = {v: k for k, v in LIMITS.items()}
+    return {names[key]: value for bound in declaration.bounds for key, value in _limit(bound, {}).items()}
+
+
+def _constant_from_text(text: str, name: str) -> Any:
+    """A value given on the command line: `40%`, `64`, `0.5`, `true`."""
+    expr, found = parse_expression(Source(f"--set {name}", text))
+    if found or expr is None:
+        raise EinError(found)
+    return evaluate_constant(expr, {})

@@ -1,0 +1,241 @@
+"""A derivation: the choices made, and what follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ein.grammar import term as t
+from ein.grammar.cfg import Cost, value_text
+from ein.grammar.numbers import Inapplicable, Order
+from ein.grammar.options import options
+from ein.grammar.space import Space
+from ein.grammar.steps import (
+    Apply,
+    Call,
+    Copy,
+    Enter,
+    Fork,
+    Instance,
+    Loop,
+    Program,
+    equal_members,
+    holds_rule,
+    members,
+)
+from ein.grammar.types import ValueType, bundle
+
+Choices = tuple[tuple[int, tuple[Any, ...]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """A tree of choices, kept flat in pre-order: (alternative, values of its choices) for each use of a rule."""
+
+    space: Space
+    choices: Choices
+    modules: int
+    input: ValueType
+
+    def __repr__(self) -> str:
+        return f"<Derivation {self.id}: {self.modules} modules>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Derivation) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, Choices]:
+        return self.space.grammar.digest, self.choices
+
+    @cached_property
+    def id(self) -> str:
+        """`einspace@3f2a91c0:5be0c1d2a4f69788`: identifies the derivation, and does not reconstruct it."""
+        digest = hashlib.sha256(self.trace.encode()).hexdigest()[:16]
+        return f"{self.space.grammar.name}@{self.space.grammar.digest}:{digest}"
+
+    @cached_property
+    def trace(self) -> str:
+        """The choices as text: `0 2:4,3 1:(2, 1)`; `read_trace` reads it back."""
+        return trace_text(self.choices)
+
+    @cached_property
+    def term(self) -> t.TypedTerm:
+        """The typed term, with the rules and macros it came from."""
+        return replay(self.space, self.choices, self.input)
+
+    @property
+    def text(self) -> str:
+        return t.text(self.term)
+
+    @property
+    def type(self) -> ValueType:
+        """The type of the output."""
+        return self.term.output
+
+    @cached_property
+    def cost(self) -> Cost:
+        return t.cost(self.term)
+
+    @cached_property
+    def log10_probability(self) -> float:
+        """Of its choices, before the condition that the derivation is valid and within the limits."""
+        return t.log10_probability(self.term)
+
+
+def trace_text(choices: Choices) -> str:
+    return " ".join(f"{i}:{','.join(map(value_text, values))}" if values else str(i) for i, values in choices)
+
+
+def read_trace(text: str) -> Choices:
+    """Raises ValueError where the text is no trace."""
+    found = []
+    for index, values in _split_trace(text):
+        found.append((index, tuple(_value(v) for v in values)))
+    return tuple(found)
+
+
+def _split_trace(text: str) -> list[tuple[int, list[str]]]:
+    entries = []
+    for entry in text.replace(", ", ",").split():
+        head, _, tail = entry.partition(":")
+        values: list[str] = []
+        for part in tail.split(",") if tail else []:
+            if values and values[-1].startswith("(") and not values[-1].endswith(")"):
+                values[-1] += f",{part}"
+            else:
+                values.append(part)
+        if len(head) > 9 or not head.isdigit():
+            raise ValueError(f"`{entry[:40]}` is no choice")
+        entries.append((int(head), values))
+    return entries
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    if text.startswith("("):
+        return Order(int(part) for part in text.strip("()").split(","))
+    try:
+        return int(text)
+    except ValueError:
+        return float(text) if text.replace(".", "").replace("-", "").replace("e", "").isdigit() else text
+
+
+def replay(space: Space, choices: Choices, input: ValueType) -> t.TypedTerm:
+    """The typed term of a list of choices. Raises Inapplicable where a choice is not to be had."""
+    remaining = iter(choices)
+    term = _Builder(space, remaining).build(Call(space.start, space.start.rule.span), input)
+    if next(remaining, None) is not None:
+        raise Inapplicable("there are more choices than the derivation makes")
+    return term
+
+
+class _Builder:
+    """Builds a typed term on an explicit stack: a task either expands a step or assembles finished parts."""
+
+    def __init__(self, space: Space, choices: Any) -> None:
+        self.space = space
+        self.choices = choices
+        self.results: list[t.TypedTerm] = []
+        self.tasks: list[Any] = []
+
+    def build(self, step: Any, input: ValueType) -> t.TypedTerm:
+        self.tasks.append(("step", step, input))
+        while self.tasks:
+            task = self.tasks.pop()
+            getattr(self, f"_{task[0]}")(*task[1:])
+        return self.results.pop()
+
+    def _step(self, step: Any, input: ValueType) -> None:
+        match step:
+            case Apply(application, span):
+                self.results.append(t.Op(application, application.at(input), span))
+            case Call(instance):
+                self._call(instance, input)
+            case Enter(macro):
+                self.tasks.append(("named", macro.macro, macro.span))
+                self._begin_program(self.space.enter(step, input), input)
+            case Fork(programs):
+                self.tasks.append(("fork", step, members(input, len(programs), step.span), input, 0))
+                self._begin_program(programs[0], members(input, len(programs), step.span)[0])
+            case Copy(count, program):
+                self.tasks.append(("copied", step, input))
+                self._begin_program(program, equal_members(input, count, step.span))
+            case Loop():
+                self._begin_loop(step, input)
+
+    def _call(self, instance: Instance, input: ValueType) -> None:
+        table = options(self.space, instance, input)
+        try:
+            choice = next(self.choices)
+        except StopIteration:
+            raise Inapplicable("the choices end before the derivation does") from None
+        for candidate, probability in zip(table.candidates, table.probabilities, strict=True):
+            if candidate.choice == choice:
+                self.tasks.append(("ruled", instance, choice, probability))
+                self._begin_program(candidate.program, input)
+                return
+        raise Inapplicable(f"`{instance!r}` has no choice {choice} at {input!r}", instance.rule.span)
+
+    def _ruled(self, instance: Instance, choice: tuple[int, tuple[Any, ...]], probability: float) -> None:
+        rule = instance.rule
+        body = self.results.pop()
+        span = rule.alternatives[choice[0]].span
+        named = t.Named(rule.name, body, span, False, rule.anonymous, instance.values, choice, probability)
+        self.results.append(named)
+
+    def _named(self, name: str, span: Any) -> None:
+        self.results.append(t.Named(name, self.results.pop(), span, True))
+
+    def _begin_program(self, program: Program, input: ValueType) -> None:
+        if len(program) == 1:
+            self.tasks.append(("step", program[0], input))
+            return
+        self.tasks.append(("series", program, input, 1))
+        self.tasks.append(("step", program[0], input))
+
+    def _series(self, program: Program, input: ValueType, done: int) -> None:
+        if done < len(program):
+            self.tasks.append(("series", program, input, done + 1))
+            self.tasks.append(("step", program[done], self.results[-1].output))
+            return
+        parts = tuple(self.results[len(self.results) - done :])
+        del self.results[len(self.results) - done :]
+        self.results.append(t.Series(parts, input, parts[-1].output))
+
+    def _fork(self, step: Fork, inputs: tuple[ValueType, ...], input: ValueType, done: int) -> None:
+        done += 1
+        if done < len(inputs):
+            self.tasks.append(("fork", step, inputs, input, done))
+            self._begin_program(step.programs[done], inputs[done])
+            return
+        parts = tuple(self.results[len(self.results) - done :])
+        del self.results[len(self.results) - done :]
+        self.results.append(t.Parallel(parts, input, bundle(part.output for part in parts)))
+
+    def _copied(self, step: Copy, input: ValueType) -> None:
+        body = self.results.pop()
+        self.results.append(t.Copies(body, step.count, step.tied, input, bundle([body.output] * step.count)))
+
+    def _begin_loop(self, step: Loop, input: ValueType) -> None:
+        self.tasks.append(("looped", step, input, 1))
+        self._begin_program(step.program, input)
+
+    def _looped(self, step: Loop, input: ValueType, done: int) -> None:
+        """The type stays: one part stands for all. It changes: the part is typed anew for each."""
+        first = self.results[-1] if done == 1 else None
+        if first is not None and (first.output is first.input or holds_rule(step)):
+            self.results.pop()
+            self.results.append(t.Repeated((first,) * step.count, step.tied, input, first.output))
+        elif done < step.count:
+            self.tasks.append(("looped", step, input, done + 1))
+            self._begin_program(step.program, self.results[-1].output)
+        else:
+            parts = tuple(self.results[len(self.results) - done :])
+            del self.results[len(self.results) - done :]
+            self.results.append(t.Repeated(parts, step.tied, input, parts[-1].output))

@@ -1,0 +1,134 @@
+"""Files and imports: from a library name or a path to the parsed modules of a space.
+
+An import names a library module, or a regular file ending in `.ein` under the folder of the root
+file. Nothing else of the file system is reached, and a refusal never prints a file's contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ein.grammar import syntax as s
+from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
+from ein.grammar.numbers import nearest
+from ein.grammar.parser import parse
+
+LIBRARY = Path(__file__).parent / "library"
+MAX_BYTES = 1_000_000
+MAX_FILES = 100
+
+
+@dataclass(eq=False)
+class Module:
+    """A parsed file with the modules that its imports name, in the order of the imports."""
+
+    name: str
+    file: s.File
+    imports: list[tuple[s.Import, Module]] = field(default_factory=list)
+
+
+def library_names() -> list[str]:
+    """Names of all library modules: `std`, `einspace`, `zoo/resnet18`, …"""
+    return sorted(path.relative_to(LIBRARY).with_suffix("").as_posix() for path in LIBRARY.rglob("*.ein"))
+
+
+def is_path(what: str) -> bool:
+    return what.endswith(".ein") or "/" in what.replace("zoo/", "") or "\\" in what
+
+
+def load_modules(what: str | Source, diagnostics: list[Diagnostic], base: Path | None = None) -> Module:
+    """The module `what` (a library name, a path, or a text) and all it imports.
+
+    Syntax errors and bad imports are added to `diagnostics`; raises EinError only where there is no
+    root file to read.
+    """
+    if isinstance(what, Source):
+        return _Loader(diagnostics, base).module("<text>", what, ())
+    source, key, root = find(what)
+    return _Loader(diagnostics, root).module(key, source, ())
+
+
+def find(what: str) -> tuple[Source, str, Path | None]:
+    """The text under a library name or path, its key, and the folder that its imports stay in."""
+    if what in library_names():
+        path = LIBRARY / f"{what}.ein"
+        return Source(what, path.read_text(encoding="utf-8")), what, None
+    path = Path(what)
+    if not path.suffix and not path.exists():
+        known = library_names()
+        help = nearest(what, known, "`ein list` shows the library; a path ends in `.ein`")
+        raise fail("E601", f"there is no library module `{what}`", help=help)
+    return Source(what, _read(path, what, None)), str(path.resolve()), path.resolve().parent
+
+
+def _read(path: Path, shown: str, span: Span | None) -> str:
+    if not path.exists():
+        raise fail("E601", f"there is no file `{shown}`", span)
+    if not path.is_file():
+        raise fail("E602", f"`{shown}` is not a regular file", span)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise fail("E602", f"`{shown}` is larger than {MAX_BYTES // 10**6} MB", span)
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise fail("E602", f"`{shown}` is not UTF-8 text (byte {error.start})", span) from None
+    except OSError as error:
+        raise fail("E602", f"`{shown}` cannot be read: {error.strerror}", span) from None
+
+
+class _Loader:
+    def __init__(self, diagnostics: list[Diagnostic], root: Path | None) -> None:
+        self.diagnostics = diagnostics
+        self.root = root
+        self.loaded: dict[str, Module] = {}
+
+    def module(self, key: str, source: Source, above: tuple[str, ...]) -> Module:
+        file, found = parse(source)
+        self.diagnostics += found
+        module = self.loaded[key] = Module(source.name, file)
+        for statement in file.statements:
+            if isinstance(statement, s.Import):
+                try:
+                    module.imports.append((statement, self._import(statement, (*above, key))))
+                except EinError as error:
+                    self.diagnostics += error.diagnostics
+        return module
+
+    def _import(self, statement: s.Import, above: tuple[str, ...]) -> Module:
+        key, source = self._path(statement) if statement.path else self._library(statement)
+        if key in above:
+            cycle = " -> ".join(Path(k).name for k in (*above[above.index(key) :], key))
+            raise fail("E603", f"files import each other: {cycle}", statement.span)
+        if key in self.loaded:
+            return self.loaded[key]
+        if len(self.loaded) >= MAX_FILES:
+            raise fail("E602", f"more than {MAX_FILES} files are imported", statement.span)
+        if source is None:
+            source = Source(statement.module, _read(Path(key), statement.module, statement.span))
+        return self.module(key, source, above)
+
+    def _library(self, statement: s.Import) -> tuple[str, Source]:
+        known = library_names()
+        if statement.module not in known:
+            help = nearest(
+                statement.module, known, f"the library: {', '.join(known)}; a file is imported by its path in quotes"
+            )
+            raise fail("E601", f"there is no library module `{statement.module}`", statement.span, help=help)
+        path = LIBRARY / f"{statement.module}.ein"
+        return statement.module, Source(statement.module, path.read_text(encoding="utf-8"))
+
+    def _path(self, statement: s.Import) -> tuple[str, None]:
+        """Resolved links included, the file must lie under the folder of the root file."""
+        name, path = statement.module, Path(statement.module)
+        if self.root is None:
+            raise fail("E604", f'"{name}" cannot be imported here: only a file on disk imports by path', statement.span)
+        if path.is_absolute() or ".." in path.parts or path.suffix != ".ein" or "\0" in name:
+            help = "a path is relative, ends in `.ein` and has no `..`"
+            raise fail("E604", f'"{name}" cannot be imported', statement.span, help=help)
+        full = (self.root / path).resolve()
+        if not full.is_relative_to(self.root):
+            raise fail("E604", f'"{name}" leads out of the folder of the root file', statement.span)
+        if not full.exists():
+            raise fail("E601", f'there is no file "{name}" beside the root file', statement.span)
+        return str(full), None

@@ -1,0 +1,191 @@
+"""A signature is a claim, and here it is tested: does the body give what the signature says?
+
+Sizes are drawn pairwise different, so that no coincidence can hide a mistake, and go through the
+body by the shape rules of `ein.grammar.bodies`, without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+from ein.grammar import syntax as s
+from ein.grammar.cfg import Operator, Parameter, value_text
+from ein.grammar.diagnostics import Diagnostic, EinError, Label
+from ein.grammar.expand import type_names
+from ein.grammar.numbers import Inapplicable, Order
+from ein.grammar.patterns import KIND, compile_type
+from ein.grammar.types import ValueType
+
+DRAWS = 8
+"""Draws that must agree before a signature is believed."""
+
+TRIES = 1500
+
+_SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 4, 6, 8, 9, 10, 12, 14, 15, 16, 18, 20, 21, 22, 24, 28, 30, 36, 40, 48)
+_SMALL = (1, 2, 3, 4, 5, 0, 6, 8)
+
+
+def prove(overloads: tuple[Operator, ...], kinds: Mapping[str, Any]) -> list[Diagnostic]:
+    """What is wrong with the overloads of one operator."""
+    return [found for operator in overloads if (found := _prove_one(operator, kinds)) is not None]
+
+
+def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | None:
+    try:
+        good, failures = 0, []
+        for given, input in _draws(operator, kinds):
+            try:
+                applied = operator.apply(operator.arguments(given), input)
+            except Inapplicable:
+                continue
+            try:
+                _ = applied.body
+                good += 1
+            except Inapplicable as error:
+                failures.append((given, input, applied.output, error))
+            if good + len(failures) >= DRAWS:
+                break
+    except EinError as error:
+        return error.diagnostics[0]
+    if failures:
+        return _refuted(operator, *min(failures, key=lambda f: _weight(f[1])))
+    if not good:
+        text = f"no sizes were found that fit the signature and guards of `{operator.name}`"
+        return Diagnostic("W401", text, operator.declaration.span, severity="warning")
+    return None
+
+
+def _weight(input: ValueType) -> int:
+    from ein.grammar.types import elements
+
+    return elements(input)
+
+
+def _refuted(
+    operator: Operator, given: Mapping[str, Any], input: ValueType, output: ValueType, error: Inapplicable
+) -> Diagnostic:
+    declaration = operator.declaration
+    body = declaration.body
+    assert body is not None
+    arguments = ", ".join(f"{name} = {value_text(value)}" for name, value in operator.arguments(given).items())
+    at = f"at {input!r}" + (f" with {arguments}" if arguments else "")
+    message = f"the body of `{operator.name}` does not give what its signature says"
+    label = Label(declaration.output.span, f"{output!r} {at}")
+    return Diagnostic("E401", message, error.span or body.span, error.reason, (label,))
+
+
+def _draws(operator: Operator, kinds: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], ValueType]]:
+    """Arguments and inputs that may fit; the same for every run."""
+    declaration = operator.declaration
+    random = Random(f"prove {declaration.name}")
+    parameters = {p.name for p in operator.parameters}
+    names = [name for name in type_names(declaration.input) if name not in parameters]
+    runs, variables, eaches = _roles(declaration.input)
+    build = compile_type(_buildable(declaration.input), {*names, *parameters}, frozenset(kinds))
+    for attempt in range(TRIES):
+        pool = list(_SIZES)
+        for i in range(len(pool) - 1, 0, -1):
+            j = int(random.random() * (i + 1))
+            pool[i], pool[j] = pool[j], pool[i]
+        env: dict[str, Any] = {KIND: sorted(kinds)[attempt % len(kinds)] if kinds else ""}
+        for name in names:
+            env[name] = _value(name, runs, variables, eaches, pool, random, kinds)
+        given = {p.name: _argument(p, env, pool, random, attempt) for p in operator.parameters if _drawn(p, attempt)}
+        try:
+            input = build({**env, **operator.arguments(given)})
+        except (Inapplicable, KeyError):
+            continue
+        if _fits_kinds(input, kinds):
+            yield given, input
+
+
+def _fits_kinds(input: ValueType, kinds: Mapping[str, Any]) -> bool:
+    from ein.grammar.types import leaves
+
+    return all(len(kinds[leaf.kind][0]) == len(leaf.shape) for leaf in leaves(input) if leaf.kind in kinds)
+
+
+def _drawn(parameter: Parameter, attempt: int) -> bool:
+    """Defaults are left alone in one attempt of three."""
+    return parameter.default is None or attempt % 3 != 0
+
+
+def _argument(parameter: Parameter, env: Mapping[str, Any], pool: list[int], random: Random, attempt: int) -> Any:
+    match parameter.kind:
+        case "bool":
+            return attempt % 2 == 0
+        case "real":
+            return (0.5, 1e-3, 2.0)[int(random.random() * 3)]
+        case "fn":
+            return ("relu", "gelu", "tanh")[int(random.random() * 3)]
+        case "name":
+            return "none"
+        case _ if parameter.name == "order":
+            run = next((value for value in env.values() if isinstance(value, list)), [1, 1])
+            axes = list(range(1, len(run) + 1))
+            return Order(sorted(axes, key=lambda _: random.random()))
+        case _:
+            small = random.random() < 0.6 or parameter.default is not None
+            return _SMALL[int(random.random() * len(_SMALL))] if small else pool.pop()
+
+
+def _value(
+    name: str,
+    runs: set[str],
+    variables: set[str],
+    eaches: set[str],
+    pool: list[int],
+    random: Random,
+    kinds: Mapping[str, Any],
+) -> Any:
+    if name in runs:
+        return [pool.pop() for _ in range(int(random.random() * 4))]
+    if name in variables:
+        from ein.grammar.types import tensor
+
+        fitting = sorted(kind for kind, (axes, _) in kinds.items() if len(axes) <= 4) or ["im"]
+        kind = fitting[int(random.random() * len(fitting))]
+        return tensor(kind, [pool.pop() for _ in kinds[kind][0]] if kind in kinds else [pool.pop()])
+    if name in eaches:
+        return pool.pop()
+    if name == "b" or random.random() < 0.15:
+        return 2 + int(random.random() * 3)
+    return pool.pop()
+
+
+def _roles(type: s.Type) -> tuple[set[str], set[str], set[str]]:
+    """Names of runs, of type variables, of `each` dimensions."""
+    runs: set[str] = set()
+    variables: set[str] = set()
+    eaches: set[str] = set()
+    stack: list[s.Type] = [type]
+    while stack:
+        match stack.pop():
+            case s.TypeName(name):
+                variables.add(name)
+            case s.KindType(_, dims):
+                runs |= {d.operand.name for d in dims if isinstance(d, s.Star) and isinstance(d.operand, s.Name)}
+                eaches |= {d.name for d in dims if isinstance(d, s.EachDim)}
+            case s.BundleType(members):
+                stack += [member.type for member in members]
+            case s.PowerType(base, _):
+                stack.append(base)
+            case s.Blank():
+                pass
+    return runs, variables, eaches
+
+
+def _buildable(type: s.Type) -> s.Type:
+    """The pattern as a type that can be computed: `each d` is one size for all."""
+    match type:
+        case s.KindType(kind, dims):
+            plain = tuple(s.Name(d.name, span=d.span) if isinstance(d, s.EachDim) else d for d in dims)
+            return s.KindType(kind, plain, span=type.span)
+        case s.BundleType(members):
+            return s.BundleType(tuple(s.Member(_buildable(m.type), m.name) for m in members), span=type.span)
+        case s.PowerType(base, count):
+            return s.PowerType(_buildable(base), count, span=type.span)
+        case _:
+            return type

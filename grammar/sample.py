@@ -1,0 +1,386 @@
+"""Drawing derivations: exact rejection with early abort.
+
+An attempt makes choices top-down and left to right, each from the stated distribution over what
+applies to the type at hand, and is abandoned at the first choice that cannot fit: so what comes
+back is distributed as the product of its choices, conditioned on being valid and within the limits.
+Sizes are charged when a choice is made, with the fewest modules that its rules can come to.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+from typing import Any, TypeAlias
+
+from ein.grammar.cfg import Grammar, Limits
+from ein.grammar.derivation import Derivation
+from ein.grammar.diagnostics import Diagnostic, EinError, Span
+from ein.grammar.numbers import Inapplicable
+from ein.grammar.options import options, outcome, outcome_cost
+from ein.grammar.space import Space
+from ein.grammar.steps import (
+    Apply,
+    Call,
+    Candidate,
+    Copy,
+    Enter,
+    Fork,
+    Instance,
+    Loop,
+    Options,
+    Outcome,
+    Program,
+    equal_members,
+    keeps_type,
+    members,
+    refusal,
+)
+from ein.grammar.types import ValueType, bundle, merge
+
+MAX_ENTRIES = 300_000
+"""Options held in the tables before they are emptied."""
+
+ATTEMPTS = 10**6
+SECONDS = 30.0
+
+Choose: TypeAlias = Callable[[Instance, Options], Candidate]
+
+
+class DeadEnd(Exception):
+    """An attempt that cannot be finished: why, and where in the file."""
+
+    def __init__(self, kind: str, why: str | Inapplicable, span: Span | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.why = why
+        self.span = span
+
+    @property
+    def reason(self) -> str:
+        return self.why.reason if isinstance(self.why, Inapplicable) else self.why
+
+
+@dataclass(slots=True)
+class _Join:
+    """What a frame waits for: the results of branches, of copies, or of a loop."""
+
+    step: Fork | Copy | Loop
+    inputs: tuple[ValueType, ...]
+    results: list[ValueType] = field(default_factory=list)
+
+
+class _Goal:
+    """Waits for the end of a rule that declares its output."""
+
+    __slots__ = ("input", "instance")
+
+    def __init__(self, instance: Instance, input: ValueType) -> None:
+        self.instance = instance
+        self.input = input
+
+
+class Attempt:
+    """One walk through the choices; `run` raises DeadEnd or returns the output type."""
+
+    def __init__(self, space: Space, limits: Limits) -> None:
+        self.space = space
+        self.limits = limits
+        self.modules_left = limits.modules if limits.modules is not None else 1 << 60
+        self.bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
+        self.made: list[Candidate] = []
+
+    def run(self, input: ValueType, choose: Choose) -> ValueType:
+        """Makes the choices of a derivation, in pre-order, into `self.made`."""
+        space, limits = self.space, self.limits
+        start = space.start
+        left = self.modules_left - start.minimum
+        if left < 0:
+            raise DeadEnd("modules", "more modules than the limit")
+        max_depth = limits.depth if limits.depth is not None else 1 << 60
+        bounded, costs = self.bounded, [0, 0, 0]
+        made = self.made
+        program: Program = (Call(start, start.rule.span),)
+        at, depth, times, weights = 0, 0, 1, 1  # tied copies run `times` but hold `weights` weights
+        type = input
+        stack: list[tuple[Program, int, int, int, int, _Join | _Goal | None]] = []
+        while True:
+            if at == len(program):
+                if not stack:
+                    break
+                program, at, depth, times, weights, waiting = stack.pop()
+                if waiting is not None:
+                    if isinstance(waiting, _Goal):
+                        self._meets(waiting, type)
+                        continue
+                    waiting.results.append(type)
+                    again = self._next(waiting)
+                    if again is None:
+                        type = self._joined(waiting)
+                    else:
+                        stack.append((program, at, depth, times, weights, waiting))
+                        factor = _factor(waiting.step)
+                        times *= factor
+                        weights *= 1 if _tied(waiting.step) else factor
+                        program, type = again
+                        at = 0
+                continue
+            step = program[at]
+            at += 1
+            if isinstance(step, Call):
+                instance = step.instance
+                table = instance.table.get(type)
+                if table is None:
+                    table = options(space, instance, type)
+                if not table.candidates:
+                    raise _stuck(instance, table, type, step.span)
+                candidate = choose(instance, table)
+                made.append(candidate)
+                result = candidate.outcomes.get(type)
+                if result is None:
+                    result = outcome(space, candidate, type)
+                left -= (result.minimum - instance.minimum) * times
+                if left < 0:
+                    raise DeadEnd("modules", "more modules than the limit")
+                if bounded:
+                    self._charge(candidate, type, result, times, weights, costs)
+                deeper = depth if instance.rule.anonymous else depth + 1
+                if deeper > max_depth:
+                    raise DeadEnd("depth", "deeper than the limit")
+                goal = instance.rule.build is not None
+                if candidate.rest or goal:
+                    if at < len(program) or goal:
+                        wait = _Goal(instance, type) if goal else None
+                        stack.append((program, at, depth, times, weights, wait))
+                    program, at, depth = candidate.rest, 0, deeper
+                type = result.output
+            elif isinstance(step, Apply):
+                applied = step.application.table.get(type) or step.application.look(type)
+                if isinstance(applied, Inapplicable):
+                    raise DeadEnd("type", refusal(step, applied), step.span)
+                if bounded:
+                    self._charge_step(step, type, times, weights, costs)
+                type = applied.output
+            elif isinstance(step, Enter):
+                inner = _checked(space.enter, step, type)
+                stack.append((program, at, depth, times, weights, None))
+                program, at = inner, 0
+            else:
+                join = _checked(_begin, step, type)
+                stack.append((program, at, depth, times, weights, join))
+                factor = _factor(step)
+                times *= factor
+                weights *= 1 if _tied(step) else factor
+                program = step.programs[0] if isinstance(step, Fork) else step.program
+                type, at = join.inputs[0], 0
+        self.modules_left = int(left)
+        return type
+
+    def _charge(
+        self, candidate: Candidate, type: ValueType, result: Outcome, times: int, weights: int, costs: list[int]
+    ) -> None:
+        cost = result.cost[0] if result.cost else outcome_cost(self.space, candidate, type, result)
+        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
+
+    def _charge_step(self, step: Apply, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
+        cost = step.application.at(type).cost
+        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
+
+    def _add(self, parameters: int, macs: int, elements: int, costs: list[int]) -> None:
+        limits = self.limits
+        costs[0] += parameters
+        costs[1] += macs
+        costs[2] += elements
+        if limits.elements is not None and costs[2] > limits.elements:
+            raise DeadEnd("elements", "more elements than the limit")
+        if limits.macs is not None and costs[1] > limits.macs:
+            raise DeadEnd("macs", "more MACs than the limit")
+        if limits.parameters is not None and costs[0] > limits.parameters:
+            raise DeadEnd("params", "more parameters than the limit")
+
+    def _next(self, join: _Join) -> tuple[Program, ValueType] | None:
+        if isinstance(join.step, Fork) and len(join.results) < len(join.inputs):
+            index = len(join.results)
+            return join.step.programs[index], join.inputs[index]
+        return None
+
+    def _joined(self, join: _Join) -> ValueType:
+        match join.step:
+            case Fork():
+                return bundle(join.results)
+            case Copy(count):
+                return bundle([join.results[0]] * count)
+            case Loop(count):
+                if count > 1:
+                    try:
+                        keeps_type(join.inputs[0], join.results[0], join.step.span)
+                    except Inapplicable as error:
+                        raise DeadEnd("type", error, join.step.span) from None
+                return join.results[0]
+
+    def _meets(self, goal: _Goal, type: ValueType) -> None:
+        instance = goal.instance
+        assert instance.rule.build is not None
+        env = self.space.bind(instance, goal.input)
+        try:
+            wanted = instance.rule.build(env)
+        except Inapplicable as error:
+            raise DeadEnd("goal", error, instance.rule.span) from None
+        if merge((wanted, type)) is None:
+            why = Inapplicable("`{!r}` declares {!r} and gives {!r}", None, (instance, wanted, type))
+            raise DeadEnd("goal", why, instance.rule.span)
+
+
+def _begin(step: Fork | Copy | Loop, type: ValueType) -> _Join:
+    match step:
+        case Fork(programs, span):
+            return _Join(step, members(type, len(programs), span))
+        case Copy(count, _, _, span):
+            return _Join(step, (equal_members(type, count, span),))
+        case Loop():
+            return _Join(step, (type,))
+
+
+def _factor(step: Fork | Copy | Loop) -> int:
+    return 1 if isinstance(step, Fork) else step.count
+
+
+def _tied(step: Fork | Copy | Loop) -> bool:
+    return not isinstance(step, Fork) and step.tied
+
+
+def _checked(function: Callable[..., Any], step: Any, type: ValueType) -> Any:
+    try:
+        return function(step, type)
+    except Inapplicable as error:
+        raise DeadEnd("type", error, error.span) from None
+
+
+def _stuck(instance: Instance, table: Options, type: ValueType, span: Span) -> DeadEnd:
+    """Which alternative came nearest says most: the last failure in the order of the file."""
+    reasons = [r for r in table.reasons if r.span is not None]
+    if len(reasons) == 1:
+        return DeadEnd("type", reasons[0], reasons[0].span)
+    why = Inapplicable("no alternative of `{!r}` applies to {!r}", None, (instance, type))
+    return DeadEnd("type", why, instance.rule.span)
+
+
+@dataclass(eq=False)
+class Sampler:
+    """Draws from a grammar. Draw i of a seed is a function of the seed and i alone."""
+
+    grammar: Grammar
+    limits: Limits
+    space: Space
+    attempts: int = 0
+    drawn: int = 0
+    failures: Counter[tuple[str, Span | None]] = field(default_factory=Counter)
+    examples: dict[tuple[str, Span | None], DeadEnd] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, grammar: Grammar, limits: Limits | None = None) -> Sampler:
+        """Raises EinError where the grammar has no rules or no input type."""
+        if grammar.input is None:
+            message = f"`{grammar.name}` does not say its input"
+            raise EinError((Diagnostic("E701", message, help="write `input im[3, 32, 32]`, or give --input"),))
+        space = Space(grammar)
+        space.settle()
+        return cls(grammar, limits or grammar.limits, space)
+
+    def draw(
+        self,
+        seed: int,
+        index: int = 0,
+        size: tuple[int, int] | None = None,
+        attempts: int = ATTEMPTS,
+        seconds: float = SECONDS,
+    ) -> Derivation:
+        """Draw `index` of `seed`; with `size`, from the derivations of that many modules.
+
+        Raises EinError after `attempts` or `seconds` without a success.
+        """
+        random = Random(f"ein {seed} {index}").random
+        if self.space.entries > MAX_ENTRIES:
+            self.space.clear()
+        limits, least = self._window(size)
+        allowed = limits.modules if limits.modules is not None else 1 << 60
+        deadline = monotonic() + seconds
+        input = self.grammar.input
+        assert input is not None
+
+        def choose(instance: Instance, table: Options) -> Candidate:
+            return table.candidates[bisect_right(table.cumulative, random())]
+
+        for count in range(attempts):
+            attempt = Attempt(self.space, limits)
+            self.attempts += 1
+            try:
+                output = attempt.run(input, choose)
+                modules = allowed - attempt.modules_left
+                if modules < least:
+                    raise DeadEnd("size", f"fewer than {least} modules")
+                self._ends(output)
+            except DeadEnd as dead:
+                self.failures[(dead.kind, dead.span)] += 1
+                self.examples.setdefault((dead.kind, dead.span), dead).__traceback__ = None
+                if count % 256 == 255 and monotonic() > deadline:
+                    break
+                continue
+            self.drawn += 1
+            choices = tuple(candidate.choice for candidate in attempt.made)
+            return Derivation(self.space, choices, modules, input)
+        raise self.gave_up(count + 1)
+
+    def samples(self, n: int, seed: int, size: tuple[int, int] | None = None) -> Iterator[Derivation]:
+        """Draws 0 … n - 1 of a seed."""
+        for index in range(n):
+            yield self.draw(seed, index, size)
+
+    def _window(self, size: tuple[int, int] | None) -> tuple[Limits, int]:
+        if size is None:
+            return self.limits, 0
+        from dataclasses import replace
+
+        least, most = size
+        allowed = most if self.limits.modules is None else min(most, self.limits.modules)
+        return replace(self.limits, modules=allowed), least
+
+    def _ends(self, output: ValueType) -> None:
+        wanted = self.grammar.output
+        if wanted is not None and merge((wanted, output)) is None:
+            why = Inapplicable("the output is to be {!r}, and is {!r}", None, (wanted, output))
+            raise DeadEnd("goal", why)
+
+    def gave_up(self, attempts: int) -> EinError:
+        """What stopped the attempts most often, and what to do."""
+        kinds: Counter[str] = Counter()
+        for (kind, _), times in self.failures.items():
+            kinds[kind] += times
+        total = sum(kinds.values())
+        often = [f"{100 * times / total:.0f}% {_KINDS.get(kind, kind)}" for kind, times in kinds.most_common(3)]
+        named = [(key, n) for key, n in self.failures.most_common() if key[0] in ("type", "goal")]
+        limit = kinds.most_common(1)[0][0]
+        help = f'loosen it: --limit "{limit} <= …"' if limit in _KINDS and limit not in ("type", "goal", "size") else ""
+        message = (
+            f"no derivation of `{self.grammar.name}` was found in {attempts:,} attempts "
+            f"({self.drawn:,} of {self.attempts:,} succeeded so far); dead ends: {', '.join(often)}"
+        )
+        if named:
+            example = self.examples[named[0][0]]
+            return EinError((Diagnostic("E704", message, example.span, label=example.reason, help=help),))
+        return EinError((Diagnostic("E704", message, help=help),))
+
+
+_KINDS = {
+    "modules": "have more modules than the limit",
+    "depth": "are deeper than the limit",
+    "params": "have more parameters than the limit",
+    "macs": "have more MACs than the limit",
+    "elements": "have more elements than the limit",
+    "size": "are too small",
+    "type": "do not type-check",
+    "goal": "have another type at the end",
+}

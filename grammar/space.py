@@ -1,0 +1,300 @@
+"""The instances of a grammar's rules, and what can be done with their steps without drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Any
+
+from ein.grammar import cfg
+from ein.grammar.cfg import Cost, Grammar
+from ein.grammar.diagnostics import Span, fail
+from ein.grammar.expand import free_of_alternative
+from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
+from ein.grammar.steps import (
+    Apply,
+    Call,
+    Copy,
+    Enter,
+    Fork,
+    Instance,
+    Loop,
+    Program,
+    Step,
+    calls,
+    equal_members,
+    fewest,
+    keeps_type,
+    members,
+    refusal,
+    shared,
+)
+from ein.grammar.types import Bundle, ValueType, bundle, rank
+
+MAX_INSTANCES = 10_000
+MAX_COPIES = 4096
+
+
+class Space:
+    """The instances of a grammar's rules with their tables."""
+
+    def __init__(self, grammar: Grammar, start: str | None = None) -> None:
+        self.grammar = grammar
+        self.instances: dict[tuple[str, tuple[Any, ...]], Instance] = {}
+        self.outcomes: list[dict[ValueType, Any]] = []
+        self.entries = 0
+        name = start or grammar.start
+        if name is None:
+            raise fail(
+                "E501",
+                f"`{grammar.name}` has no rules to draw from",
+                help="`ein show` and `compile` take its architectures",
+            )
+        self.start = self.instance(name, ())
+
+    def instance(self, name: str, values: tuple[Any, ...]) -> Instance:
+        found = self.instances.get((name, values))
+        if found is None:
+            if len(self.instances) >= MAX_INSTANCES:
+                raise Inapplicable(f"more than {MAX_INSTANCES:,} forms of rules; the last is {name}{values}")
+            rule = self.grammar.rules[name]
+            env = {**self.grammar.env, **dict(zip(rule.parameters, values, strict=True))}
+            found = self.instances[(name, values)] = Instance(rule, values, env)
+        return found
+
+    def clear(self) -> None:
+        """Empties the tables, so that they stay bounded; only between draws."""
+        for instance in self.instances.values():
+            instance.table.clear()
+        for outcomes in self.outcomes:
+            outcomes.clear()
+        self.outcomes.clear()
+        for application in self.grammar.applications.values():
+            application.table.clear()
+        self.entries = 0
+
+    # --- options
+    def bind(self, instance: Instance, input: ValueType) -> dict[str, Any]:
+        """The environment of a rule at a type: its parameters, the dimensions of its signature, `rank`."""
+        env = {**instance.env, "rank": rank(input)}
+        if instance.rule.match is None:
+            return env
+        found = list(instance.rule.match(input, dict(env)))
+        if len(found) != 1:
+            raise Inapplicable(f"the signature of `{instance.rule.name}` fits {input!r} in {len(found)} ways")
+        return found[0]
+
+    def assignments(
+        self, alternative: cfg.Alternative, env: Mapping[str, Any], reasons: list[Inapplicable]
+    ) -> Iterator[tuple[tuple[Any, ...], float, Mapping[str, Any]]]:
+        """All values of an alternative's choices, with the product of their weights."""
+        if not alternative.choices:
+            yield (), 1.0, env
+            return
+        found: list[tuple[tuple[Any, ...], float, dict[str, Any]]] = [((), 1.0, dict(env))]
+        for choice in alternative.choices:
+            grown = []
+            for values, weight, full in found:
+                try:
+                    drawn = choice.values.evaluate(full)
+                except Inapplicable as error:
+                    reasons.append(error.bare())
+                    continue
+                grown += [((*values, v), weight * w, {**full, choice.name: v}) for v, w in drawn if w > 0]
+                if len(grown) > MAX_SET:
+                    raise fail(
+                        "E505", f"one alternative has more than {MAX_SET:,} combinations of values", alternative.span,
+                        help="give a part of it a rule of its own",
+                    )  # fmt: skip
+            found = grown
+        yield from found
+
+    def ground(self, term: cfg.Term, env: Mapping[str, Any]) -> Program:
+        """The steps of a term; raises Inapplicable where a value in it does not exist."""
+        match term:
+            case cfg.Use(overloads, arguments):
+                given = tuple((name, value.evaluate(env)) for name, value in arguments)
+                return (Apply(self.grammar.application(overloads, given), term.span),)
+            case cfg.RuleUse(rule, values):
+                return (Call(self.instance(rule, tuple(_frozen(v.evaluate(env)) for v in values)), term.span),)
+            case cfg.Series(parts):
+                return tuple(step for part in parts for step in self.ground(part, env))
+            case cfg.Parallel(parts):
+                return (Fork(tuple(self.ground(part, env) for part in parts), term.span),)
+            case cfg.Copies(body, count, tied):
+                return (Copy(_count(count, env, 2), self.ground(body, env), tied, term.span),)
+            case cfg.Repeated(body, count, tied):
+                return (Loop(_count(count, env, 1), self.ground(body, env), tied, term.span),)
+            case cfg.Expanded(_, body, _, match):
+                return (Enter(term, env, None if match is not None else self.ground(body, env)),)
+
+    def enter(self, step: Enter, input: ValueType) -> Program:
+        """The program of a macro at a type."""
+        if step.program is not None:
+            return step.program
+        found = step.table.get(input)
+        if found is None:
+            assert step.macro.match is not None
+            ways = list(step.macro.match(input, dict(step.env)))
+            if len(ways) != 1:
+                raise Inapplicable(
+                    f"the signature of `{step.macro.macro}` fits {input!r} in {len(ways)} ways", step.macro.span
+                )
+            found = step.table[input] = self.ground(step.macro.body, ways[0])
+        return found
+
+    def run(self, step: Step, input: ValueType) -> tuple[ValueType, int]:
+        """Type and modules of a step that holds no rule; raises Inapplicable with the place."""
+        match step:
+            case Apply(application):
+                found = application.look(input)
+                if isinstance(found, Inapplicable):
+                    raise refusal(step, found)
+                return found.output, 1
+            case Fork(programs):
+                parts = members(input, len(programs), step.span)
+                done = [self.run_all(p, m) for p, m in zip(programs, parts, strict=True)]
+                return bundle(type for type, _ in done), sum(used for _, used in done)
+            case Copy(count, program):
+                type, used = self.run_all(program, equal_members(input, count, step.span))
+                return bundle([type] * count), used * count
+            case Loop(count, program, tied):
+                return self._loop(program, count, tied, input, step.span)
+            case Enter():
+                return self.run_all(self.enter(step, input), input)
+            case Call():
+                raise AssertionError("a rule inside a step without rules")
+
+    def run_all(self, program: Program, input: ValueType) -> tuple[ValueType, int]:
+        modules = 0
+        for step in program:
+            input, used = self.run(step, input)
+            modules += used
+        return input, modules
+
+    def _loop(self, program: Program, count: int, tied: bool, input: ValueType, span: Span) -> tuple[ValueType, int]:
+        modules, first = 0, input
+        for _ in range(count):
+            input, used = self.run_all(program, input)
+            modules += used
+            if tied:
+                keeps_type(first, input, span)
+        return input, modules
+
+    def cost(self, program: Program, input: ValueType) -> Cost:
+        """Of steps without rules."""
+        total = Cost()
+        for step in program:
+            match step:
+                case Apply(application):
+                    total += application.at(input).cost
+                case Fork(programs):
+                    assert isinstance(input, Bundle)
+                    total = sum((self.cost(p, m) for p, m in zip(programs, input.members, strict=True)), total)
+                case Copy(count, inner, tied):
+                    assert isinstance(input, Bundle)
+                    total += shared(self.cost(inner, equal_members(input, count, step.span)), count, tied)
+                case Loop(count, inner, tied):
+                    one, current = Cost(), input
+                    for i in range(count):
+                        more = self.cost(inner, current)
+                        one += Cost(more.modules, 0 if tied and i else more.parameters, more.macs, more.elements)
+                        current, _ = self.run_all(inner, current)
+                    total += one
+                case Enter():
+                    total += self.cost(self.enter(step, input), input)
+                case Call():
+                    raise AssertionError("a rule inside a step without rules")
+            input, _ = self.run(step, input)
+        return total
+
+    # --- the fewest modules
+
+    def minimum(self, step: Step) -> float:
+        """The fewest modules that a step can come to, whatever the type; never too high."""
+        match step:
+            case Apply():
+                return 1
+            case Call(instance):
+                return instance.minimum
+            case Fork(programs):
+                return sum(self.least(program) for program in programs)
+            case Copy(count, program) | Loop(count, program):
+                return count * self.least(program)
+            case Enter(macro, _, program):
+                return self.least(program) if program is not None else fewest(macro.body)
+
+    def least(self, program: Program) -> float:
+        return sum(self.minimum(step) for step in program)
+
+    def settle(self) -> None:
+        """Finds the instances that can be reached and sets their minima; inf: it never ends."""
+        reached = self._reach()
+        for instance in reached:
+            instance.minimum = inf
+        changed = True
+        while changed:
+            changed = False
+            for instance, programs in reached.items():
+                least = min((self.least(program) for program in programs), default=inf)
+                if least < instance.minimum:
+                    instance.minimum, changed = least, True
+
+    def _reach(self) -> dict[Instance, list[Program]]:
+        """Programs of all instances as far as they can be told without a type; a choice or count that
+        needs one stands for every value, and then counts as the single cheapest operator."""
+        programs: dict[Instance, list[Program]] = {}
+        stack = [self.start]
+        while stack:
+            instance = stack.pop()
+            if instance in programs:
+                continue
+            found = programs[instance] = list(self._untyped(instance))
+            for program in found:
+                stack += [call.instance for call in calls(program) if call.instance not in programs]
+        return programs
+
+    def _untyped(self, instance: Instance) -> Iterator[Program]:
+        for alternative in instance.rule.alternatives:
+            needs = free_of_alternative(alternative) - set(instance.env)
+            if needs:
+                yield from self._partial(alternative, instance)
+                continue
+            for _, _, full in self.assignments(alternative, instance.env, []):
+                try:
+                    if alternative.guard is None or alternative.guard.evaluate(full):
+                        yield self.ground(alternative.body, full)
+                except Inapplicable:
+                    continue
+
+    def _partial(self, alternative: cfg.Alternative, instance: Instance) -> Iterator[Program]:
+        """What is known of an alternative that needs dimensions: the rules it calls by known values."""
+        yield tuple(self._known_parts(alternative.body, instance.env))
+
+    def _known_parts(self, term: cfg.Term, env: Mapping[str, Any]) -> Iterator[Step]:
+        match term:
+            case cfg.RuleUse(_, values) if all(value.names <= set(env) for value in values):
+                try:
+                    yield from self.ground(term, env)
+                except Inapplicable:
+                    return
+            case cfg.Series(parts) | cfg.Parallel(parts):
+                for part in parts:
+                    yield from self._known_parts(part, env)
+            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+                yield from self._known_parts(body, env)
+            case _:
+                return
+
+
+def _count(count: Formula, env: Mapping[str, Any], least: int) -> int:
+    value = count.evaluate(env)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_COPIES:
+        raise Inapplicable(
+            f"the number of copies is {least} to {MAX_COPIES}, not {cfg.value_text(value)}", count.expr.span
+        )
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,143 @@
+"""Types of values: a tensor kind with a shape, or a bundle of them.
+
+Types are interned: equal types are one object, so they compare and hash by identity, which is
+what makes tables keyed by type fast. The intern table holds them weakly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+MAX_SIZE = 2**31
+"""No dimension exceeds this."""
+
+Size: TypeAlias = "int | tuple[Size, ...]"
+"""A dimension: an integer, or how it was put together: `(16, 16)` is 256 made of a grid."""
+
+
+def plain(size: Size) -> int:
+    """The dimension as a number."""
+    return size if isinstance(size, int) else prod([plain(part) for part in size])
+
+
+class Tensor:
+    """`kind[shape]`, without the batch axis. Made by `tensor`."""
+
+    __slots__ = ("__weakref__", "elements", "form", "kind", "shape", "sizes")
+
+    kind: str
+    shape: tuple[Size, ...]
+    sizes: tuple[int, ...]
+    elements: int
+    form: tuple[str, int]
+    """Kind and number of axes."""
+
+    def __repr__(self) -> str:
+        return f"{self.kind}[{', '.join(map(size_text, self.shape))}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tensor, (self.kind, self.shape)
+
+
+class Bundle:
+    """Two or more values side by side. Made by `bundle`."""
+
+    __slots__ = ("__weakref__", "members")
+
+    members: tuple[ValueType, ...]
+
+    def __repr__(self) -> str:
+        first = self.members[0]
+        if all(member is first for member in self.members):
+            return f"{first!r} ^ {len(self.members)}"
+        return f"({', '.join(map(repr, self.members))})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bundle, (self.members,)
+
+
+ValueType: TypeAlias = Tensor | Bundle
+
+_tensors: WeakValueDictionary[tuple[str, tuple[Size, ...]], Tensor] = WeakValueDictionary()
+_bundles: WeakValueDictionary[tuple[int, ...], Bundle] = WeakValueDictionary()
+
+
+def tensor(kind: str, shape: Sequence[Size]) -> Tensor:
+    """The type `kind[shape]`; sizes are positive integers, or tuples of such."""
+    key = (kind, tuple(shape))
+    found = _tensors.get(key)
+    if found is None:
+        found = Tensor()
+        found.kind, found.shape = key
+        found.sizes = tuple(map(plain, found.shape))
+        found.elements = prod(found.sizes)
+        found.form = (kind, len(found.shape))
+        found = _tensors.setdefault(key, found)
+    return found
+
+
+def bundle(members: Iterable[ValueType]) -> Bundle:
+    """The type of `members` side by side; there must be two or more."""
+    parts = tuple(members)
+    if len(parts) < 2:
+        raise ValueError(f"a bundle has two members or more, got {len(parts)}")
+    key = tuple(map(id, parts))
+    found = _bundles.get(key)
+    if found is None:
+        found = Bundle()
+        found.members = parts  # keeps the members alive, so their ids stay theirs
+        found = _bundles.setdefault(key, found)
+    return found
+
+
+def leaves(value: ValueType) -> Iterator[Tensor]:
+    """The tensors of a value from left to right."""
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for member in value.members:
+            yield from leaves(member)
+
+
+def elements(value: ValueType) -> int:
+    """Elements of one example."""
+    return value.elements if isinstance(value, Tensor) else sum(map(elements, value.members))
+
+
+def rank(value: ValueType) -> int | None:
+    """The number of axes, of a bundle that of all its members if they agree."""
+    ranks = {len(leaf.shape) for leaf in leaves(value)}
+    return ranks.pop() if len(ranks) == 1 else None
+
+
+def merge(values: Sequence[ValueType]) -> ValueType | None:
+    """One type for values of equal kinds and sizes, or None.
+
+    Structure of a dimension is kept where all agree and otherwise becomes the plain size.
+    """
+    first = values[0]
+    if all(value is first for value in values):
+        return first
+    if isinstance(first, Tensor):
+        same = all(isinstance(v, Tensor) and v.kind == first.kind and v.sizes == first.sizes for v in values)
+        if not same:
+            return None
+        shapes = [v.shape for v in values if isinstance(v, Tensor)]
+        return tensor(first.kind, [merge_sizes(column) for column in zip(*shapes, strict=True)])
+    if not all(isinstance(v, Bundle) and len(v.members) == len(first.members) for v in values):
+        return None
+    columns = zip(*(v.members for v in values if isinstance(v, Bundle)), strict=True)
+    members = [merge(column) for column in columns]
+    return None if None in members else bundle(member for member in members if member is not None)
+
+
+def merge_sizes(sizes: Sequence[Size]) -> Size:
+    """One dimension for equal sizes: its structure if all agree, else the number."""
+    return sizes[0] if all(size == sizes[0] for size in sizes) else plain(sizes[0])
+
+
+def size_text(size: Size) -> str:
+    return str(size) if isinstance(size, int) else f"({', '.join(map(size_text, size))})"

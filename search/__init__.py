@@ -1,0 +1,1 @@
+"""Choosing: algorithms that propose derivations and learn from their scores. Fitness is a function handed in."""

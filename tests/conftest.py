@@ -1,0 +1,9 @@
+"""Two ways to run property tests: `ci` repeats itself exactly, `explore` (`make explore`) looks for new examples."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile(
+    "explore", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
