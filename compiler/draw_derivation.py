@@ -24,7 +24,7 @@ WIDE = 2
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A node of the drawing with its place: numbers are in the order of the text, parents first; the root is level 1."""
+    """A node of the drawing with its place: numbered in the order of the text, parents first; the root is level 1."""
 
     number: int
     parent: int | None
@@ -109,7 +109,7 @@ def _rule_lines(term: Named) -> list[str]:
 
 def _flow(term: TypedTerm) -> str:
     before, after = type_text(term.input), type_text(term.output)
-    return before if before == after else f"{before} → {after}"
+    return before if before == after else f"{before} -> {after}"
 
 
 def _name(term: TypedTerm) -> str:

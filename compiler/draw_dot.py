@@ -50,7 +50,8 @@ def clean(text: str) -> str:
 def markup(text: str, longest: int = LONGEST) -> str:
     """`text` for an HTML-like label, cut to `longest` characters; never empty, which Graphviz refuses."""
     line = clean(text) or "\u00a0"
-    return escape(line if len(line) <= longest else f"{line[: longest - 1]}…")
+    cut = line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return escape(cut).replace("\\", "\\\\")  # in HTML-like labels too, \N is the name of the node
 
 
 def bold(text: str) -> str:
@@ -91,7 +92,7 @@ def _swatches(legend: Sequence[tuple[str, Style]]) -> list[str]:
     """One line, of a fixed width because Graphviz would stretch it to that of the title."""
     if not legend:
         return []
-    gap = '<td width="6" fixedsize="true"></td>'
+    gap = '<td width="6" height="11" fixedsize="true"></td>'
     cells = "".join(f"{_swatch(style)}<td>{small(name)}</td>{gap}" for name, style in legend)
     width = sum(40 + 7 * len(name) for name, _ in legend)
     size = f'width="{width}" height="20" fixedsize="true" align="left"'
@@ -116,7 +117,7 @@ def document(head: str, direction: str, body: Sequence[str], **graph: str) -> st
     return "\n".join(["digraph {", *(f"  {line}" for line in lines), "}", ""])
 
 
-_TITLE = re.compile(r"<title>([^<]*)</title>")
+_TITLE = re.compile(r"<title>([^<]*)</title>\n?")
 _NOISE = re.compile(r"<!--.*?-->\n?|<!DOCTYPE.*?>\n?", re.DOTALL)
 
 
@@ -125,7 +126,7 @@ def finish_svg(svg: str, picture: Picture) -> str:
 
     def hover(found: re.Match[str]) -> str:
         text = picture.hover.get(found[1].replace("&#45;", "-").replace("&gt;", ">"), "")
-        return f"<title>{escape(clean(text))}</title>" if text else ""
+        return f"<title>{escape(clean(text))}</title>\n" if text else ""
 
     title, summary = escape(clean(picture.title)), escape(clean(picture.summary))
     body = _TITLE.sub(hover, _NOISE.sub("", svg))

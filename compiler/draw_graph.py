@@ -138,7 +138,7 @@ def _hovers(graph: OpGraph) -> dict[str, str]:
     for number, one in graph.nodes():
         found[f"n{number}"].append(_hover(one))
         for at, source in enumerate(graph.sources(number), 1):
-            wire = f"{graph.node(source.node).text} → input {at} of {one.text}: {type_text(graph.type(source))}"
+            wire = f"{graph.node(source.node).text} -> input {at} of {one.text}: {type_text(graph.type(source))}"
             found[f"n{source.node}->n{number}"].append(wire)
     return {id: "; ".join(texts) for id, texts in found.items()}
 
@@ -149,5 +149,5 @@ def _hover(one: Node) -> str:
             return f"{one.text}: {', '.join(_types(one.outputs or one.inputs))}"
         case Use():
             before, after = type_text(one.applied.input), type_text(one.applied.output)
-            parts = [f"{one.text}: {before} → {after}", cost_text(one.applied.cost), " › ".join(map(str, one.path))]
+            parts = [f"{one.text}: {before} -> {after}", cost_text(one.applied.cost), " > ".join(map(str, one.path))]
             return " · ".join(part for part in parts if part)

@@ -51,9 +51,9 @@ def _moves_only(applied: Applied) -> bool:
 
 
 def type_text(value: ValueType) -> str:
-    """`im 64 × 32 × 32`, `seq (16·16) × 48`, `4 of im 64 × 8 × 8`, `(vec 3, vec 5)`."""
+    """`im 64 x 32 x 32`, `seq (16·16) x 48`, `4 of im 64 x 8 x 8`, `(vec 3, vec 5)`."""
     if isinstance(value, Tensor):
-        return f"{value.kind} {' × '.join(map(_size_text, value.shape))}".rstrip()
+        return f"{value.kind} {' x '.join(map(_size_text, value.shape))}".rstrip()
     first = value.members[0]
     if all(member is first for member in value.members):
         return f"{len(value.members)} of {type_text(first)}"

@@ -13,9 +13,10 @@ from ein.compiler.emit_body import layer
 from ein.compiler.forward import forward, shape, write
 from ein.compiler.graph import OpGraph, cost
 from ein.compiler.program import Program, Slot, program
-from ein.compiler.source import Doc, Group, layout, number, quoted
+from ein.compiler.source import WIDTH, Doc, Group, layout, quoted
+from ein.compiler.source import number as literal
 from ein.compiler.weights import Start, slots, start
-from ein.grammar.bodies import Step
+from ein.grammar.tensors import Step
 
 MAX_ATTRIBUTE = 24
 """Characters of an operator's name that go into the name of its layer."""
@@ -39,18 +40,15 @@ def emit(graph: OpGraph, name: str = "Net", docstring: str | None = None) -> Emi
     made = program(graph)
     names = attributes(graph)
     inputs, body = write(forward(made, names), made.inputs, 8)
-    text = describe(graph) if docstring is None else docstring
+    text = (describe(graph) if docstring is None else docstring).strip()
     shapes = "; ".join(shape(made.values[number].step.sizes) for number in made.inputs)
     code = [
         f"class {name}(nn.Module):",
-        *(quoted(text, 4) if text.strip() else []),
+        *([*quoted(text, 4), ""] if text else []),
         *_constructor(made, names),
-        "",
         *_signature(inputs, shapes),
         *body,
     ]
-    if len(code) > 1 and not code[1]:
-        del code[1]
     return EmittedSource("\n".join([*_imports("\n".join(body + code)), "", "", *code, ""]))
 
 
@@ -115,7 +113,7 @@ def _imports(code: str) -> list[str]:
 
 def _signature(inputs: list[str], shapes: str) -> list[str]:
     line = f"    def forward({', '.join(['self', *inputs])}):"
-    if len(line) + len(shapes) + 4 <= 88:
+    if len(line) + len(shapes) + 4 <= WIDTH:
         return [f"{line}  # {shapes}"]
     return [*layout("def forward", Group("", ("self", *inputs)), ":", 4), f"        # {shapes}"]
 
@@ -125,7 +123,7 @@ def _constructor(made: Program, names: dict[Slot, str]) -> list[str]:
     for slot, step in _slots(made).items():
         target = f"self.{names[slot]}"
         rows += _parameter(target, step) if step.op == "weight" else layout(f"{target} = ", layer(step), "", 8)
-    return ["", "    def __init__(self):", "        super().__init__()", *rows] if rows else []
+    return ["    def __init__(self):", "        super().__init__()", *rows, ""] if rows else []
 
 
 def _parameter(target: str, step: Step) -> list[str]:
@@ -136,7 +134,7 @@ def _parameter(target: str, step: Step) -> list[str]:
         case Start("constant", (0.0 | 1.0 as value,)):
             made = Group("torch.ones" if value else "torch.zeros", sizes)
         case Start("constant", (value,)):
-            made = Group("torch.full", (str(step.sizes), number(float(value))))
+            made = Group("torch.full", (str(step.sizes), literal(float(value))))
         case Start("normal", (0.0, 1.0)):
             made = Group("torch.randn", sizes)
         case _:
@@ -149,11 +147,11 @@ def _filling(target: str, begin: Start, rank: int) -> list[str]:
     arguments: tuple[Doc, ...]
     match begin:
         case Start("uniform", (low, high)):
-            arguments = (number(low), number(high))
+            arguments = (literal(low), literal(high))
         case Start("normal", (mean, std)) if begin.numbers != (0.0, 1.0):
-            arguments = (number(mean), number(std))
+            arguments = (literal(mean), literal(std))
         case Start("trunc_normal", (std,)):
-            arguments = (f"std={number(std)}",)
+            arguments = (f"std={literal(std)}",)
         case Start("orthogonal") if rank > 2:
             blocks = ".data" if rank == 3 else ".data.flatten(0, -3)"
             return [f"        for block in {target}{blocks}:", "            nn.init.orthogonal_(block)"]

@@ -23,7 +23,7 @@ from ein.compiler.source import (
     Row,
     number,
 )
-from ein.grammar.bodies import Step
+from ein.grammar.tensors import Step
 from ein.grammar.vetted import FUNCTIONS, LAYERS, Required
 
 COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
@@ -196,7 +196,7 @@ def _reduce_nothing(step: Step) -> Expression:
         case "var":
             return Expression(Group("torch.zeros_like", (Hole(0),)))
         case _:
-            return Expression(Hole(0, ATOM))
+            return Expression(Hole(0))
 
 
 def _dims(axes: tuple[int, ...], rank: int) -> str:

@@ -6,20 +6,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple, TypeAlias
 
-from ein.compiler.emit_body import chunks, expression
+from ein.compiler import emit_body
 from ein.compiler.program import Program, Slot
 from ein.compiler.source import Expression, Group, Hole, Row, fill, flat, holes, statement
 from ein.compiler.weights import Sizes
+from ein.grammar.tensors import Step
 
 MAX_CALLS = 3
 """Calls in one line."""
 
 MAX_CHARACTERS = 56
-"""Of one expression, names counted as in `_0`."""
+"""Of one expression, names counted as two."""
 
 MAX_TARGETS = 4
 """Parts of a tensor that get names of their own; more stay in a tuple."""
+
+_FREE = ("weight", "number")
+"""Steps that are written wherever they are used, however often."""
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
 
@@ -49,41 +54,62 @@ def forward(program: Program, attributes: Mapping[Slot, str]) -> Forward:
     return _Writer(program, attributes).run()
 
 
+Division: TypeAlias = tuple[int, int, int]
+"""What is divided, along which axis, into how many parts."""
+
+
+def _division(step: Step) -> Division:
+    return step.inputs[0], step.argument("axis"), step.argument("of")
+
+
+class _Raw(NamedTuple):
+    """An expression before anything is written in it; `operands` are the values that its holes stand for."""
+
+    expression: Expression
+    operands: tuple[int, ...]
+
+    @property
+    def reads(self) -> list[int]:
+        return [self.operands[index] for index in holes(self.expression.doc)]
+
+
 class _Writer:
     def __init__(self, program: Program, attributes: Mapping[Slot, str]) -> None:
         self.program = program
-        self.lines: list[Line] = []
+        self.lines: dict[int, Line] = {}
+        """By the number of the first value that the line makes, which is the order they are written in."""
         self.unnamed: dict[int, Expression] = {}
         """Values that have no name: free ones, and those that wait for the one place that reads them."""
-        self.parts: dict[tuple[int, int], dict[int, int]] = {}
-        """By the divided value and the axis: the parts that are read, by their index."""
+        self.waiting: dict[int, tuple[int, int]] = {}
+        """Calls and characters of those that wait."""
+        self.parts: dict[Division, dict[int, int]] = {}
+        """The parts that are read, by their index."""
         self.fresh = count(len(program.values))
         self.raw = {number: self._raw(number, attributes) for number in sorted(program.live - {*program.inputs})}
         self.reads = self._reads()
 
-    def _raw(self, number: int, attributes: Mapping[Slot, str]) -> Expression:
-        """The expression of a value, with holes that are numbers of values."""
+    def _raw(self, number: int, attributes: Mapping[Slot, str]) -> _Raw:
         value = self.program.values[number]
         step = value.step
         if step.op == "part":
-            self.parts.setdefault((step.inputs[0], step.argument("axis")), {})[step.argument("index")] = number
+            self.parts.setdefault(_division(step), {})[step.argument("index")] = number
         operands = [self.program.values[source].step for source in step.inputs]
-        found = expression(step, operands, attributes[value.slot] if value.slot else "")
-        return _renumbered(found, step.inputs)
+        made = emit_body.expression(step, operands, attributes[value.slot] if value.slot else "")
+        return _Raw(made, step.inputs)
 
     def _reads(self) -> Counter[int]:
         """How often each value occurs in the text of the others and of the results."""
         found = Counter(self.program.results)
-        for number, expression in self.raw.items():
+        for number, raw in self.raw.items():
             if not self._is_divided(number):
-                found.update(hole.index for hole in holes(expression.doc))
-        found.update(source for (source, _), parts in self.parts.items() if len(parts) > 1)
+                found.update(raw.reads)
+        found.update(source for (source, _, _), parts in self.parts.items() if len(parts) > 1)
         return found
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
         step = self.program.values[number].step
-        return step.op == "part" and len(self.parts[step.inputs[0], step.argument("axis")]) > 1
+        return step.op == "part" and len(self.parts[_division(step)]) > 1
 
     def run(self) -> Forward:
         for number, raw in self.raw.items():
@@ -92,70 +118,69 @@ class _Writer:
             else:
                 self._value(number, self._inlined(raw))
         results = self.program.results
-        returned = [self._inlined(Expression(Hole(number))) for number in results]
-        return Forward(tuple(self.lines), tuple(returned), tuple(map(self._sizes, results)))
+        returned = tuple(self._inlined(_Raw(Expression(Hole(0)), (number,))) for number in results)
+        lines = tuple(self.lines[number] for number in sorted(self.lines))
+        return Forward(lines, returned, tuple(map(self._sizes, results)))
 
     def _value(self, number: int, expression: Expression) -> None:
         value = self.program.values[number]
-        waits = self.reads[number] == 1 and not value.in_order
-        if waits or value.step.op in ("weight", "number"):
+        if value.step.op in _FREE:
             self.unnamed[number] = expression
+        elif self.reads[number] == 1 and not value.in_order:
+            self.unnamed[number] = expression
+            self.waiting[number] = _extent(expression)
         else:
-            self.lines.append(Line((number,), expression, value.step.sizes))
+            self.lines[number] = Line((number,), expression, value.step.sizes)
 
-    def _inlined(self, raw: Expression) -> Expression:
-        """The expression with unnamed operands written in it while it stays short; the others get lines."""
-        operands = list(dict.fromkeys(hole.index for hole in holes(raw.doc)))
-        calls, width = _size(raw)
-        for operand in operands:
-            waiting = self.unnamed.get(operand)
-            if waiting is None:
-                continue
-            more, wider = _size(waiting)
-            if more and (calls + more > MAX_CALLS or width + wider > MAX_CHARACTERS):
-                self.lines.append(Line((operand,), self.unnamed.pop(operand), self._sizes(operand)))
-                continue
-            calls, width = calls + more, width + wider
+    def _inlined(self, raw: _Raw) -> Expression:
+        """The expression with unnamed operands written in it while it stays short; the others get lines.
+
+        Of two operands the longer one, of more than two all.
+        """
+        waiting = {n: self.waiting[n] for n in reversed(raw.operands) if n in self.waiting}
+        if waiting:
+            calls, width = _extent(raw.expression)
+            order = sorted(waiting, key=lambda number: waiting[number])
+            for at, operand in enumerate(order):
+                calls, width = calls + waiting[operand][0], width + waiting[operand][1]
+                if calls > MAX_CALLS or width > MAX_CHARACTERS:
+                    self._name(order if len(order) > 2 else order[at:])
+                    break
         return self._filled(raw)
 
-    def _filled(self, raw: Expression) -> Expression:
-        def value(number: int) -> Expression:
-            return self.unnamed.get(number, Expression(Hole(number)))
+    def _name(self, numbers: list[int]) -> None:
+        for number in numbers:
+            del self.waiting[number]
+            self.lines[number] = Line((number,), self.unnamed.pop(number), self._sizes(number))
 
-        doc = fill(raw.doc, value)
-        only = raw.doc
-        return Expression(doc, value(only.index).binding if isinstance(only, Hole) else raw.binding)
+    def _filled(self, raw: _Raw) -> Expression:
+        def value(index: int) -> Expression:
+            number = raw.operands[index]
+            return self.unnamed.get(number) or Expression(Hole(number))
+
+        doc = raw.expression.doc
+        return value(doc.index) if isinstance(doc, Hole) else Expression(fill(doc, value), raw.expression.binding)
 
     def _divide(self, number: int) -> None:
         """All parts of a value on one line, at the first of them."""
         step = self.program.values[number].step
-        parts = self.parts[step.inputs[0], step.argument("axis")]
+        parts = self.parts[_division(step)]
         if number != min(parts.values()):
             return
-        divided = self._inlined(_renumbered(chunks(step), step.inputs))
+        divided = self._inlined(_Raw(emit_body.chunks(step), step.inputs))
         total = step.argument("of")
         if total <= MAX_TARGETS:
-            self.lines.append(Line(tuple(parts.get(i) for i in range(total)), divided, step.sizes))
+            self.lines[number] = Line(tuple(parts.get(i) for i in range(total)), divided, step.sizes)
             return
         whole = next(self.fresh)
-        self.lines.append(Line((whole,), divided, step.sizes, tuple=True))
+        self.lines[number] = Line((whole,), divided, step.sizes, tuple=True)
         self.unnamed |= {part: Expression(Row((Hole(whole), f"[{i}]"))) for i, part in parts.items()}
 
     def _sizes(self, number: int) -> Sizes:
         return self.program.values[number].step.sizes
 
 
-def _renumbered(expression: Expression, inputs: Sequence[int]) -> Expression:
-    """Holes of operands as holes of values."""
-
-    def value(index: int) -> Expression:
-        return Expression(Hole(inputs[index]))
-
-    doc = fill(expression.doc, value)
-    return Expression(doc, expression.binding)
-
-
-def _size(expression: Expression) -> tuple[int, int]:
+def _extent(expression: Expression) -> tuple[int, int]:
     """Calls and characters."""
     text = flat(expression.doc)
     return text.count("("), len(text)
@@ -192,16 +217,16 @@ class _Naming:
         self.taken = set(self.names.values())
         self.last: dict[int, int] = {}
         for at, line in enumerate(found.lines):
-            self.last |= dict.fromkeys((hole.index for hole in holes(line.expression.doc)), at)
-        for expression in found.returned:
-            self.last |= dict.fromkeys((hole.index for hole in holes(expression.doc)), len(found.lines))
+            self.last |= dict.fromkeys(holes(line.expression.doc), at)
+        for returned in found.returned:
+            self.last |= dict.fromkeys(holes(returned.doc), len(found.lines))
 
     def filled(self, expression: Expression) -> Expression:
         return Expression(fill(expression.doc, lambda number: Expression(self.names[number])), expression.binding)
 
     def assign(self, at: int, line: Line) -> list[str]:
         """Names for the targets of line `at`; those that it reads for the last time come first."""
-        read = {hole.index for hole in holes(line.expression.doc)}
+        read = set(holes(line.expression.doc))
         self.taken -= {self.names[number] for number in read if self.last[number] == at}
         return [self._name(target, line.tuple) for target in line.targets]
 

@@ -90,13 +90,11 @@ class OpGraph:
 
     def sources(self, number: int) -> tuple[Port, ...]:
         """What feeds the inputs of a node, in the order of its inputs."""
-        wires = [(key[1], Port(source, key[0])) for source, _, key in self._graph.in_edges(number, keys=True)]
-        return tuple(port for _, port in sorted(wires))
+        return _sources(self._graph, number)
 
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """The wires that leave a node, as (port of the node, what it feeds), by port and then target."""
-        wires = [(key[0], Port(target, key[1])) for _, target, key in self._graph.out_edges(number, keys=True)]
-        return tuple(sorted(wires))
+        return _targets(self._graph, number)
 
     def type(self, port: Port) -> Tensor:
         """The tensor that a node gives at a port."""
@@ -123,6 +121,18 @@ class Draft:
     def __init__(self, graph: nx.MultiDiGraph | None = None) -> None:
         self._graph = nx.MultiDiGraph() if graph is None else graph
         self._next = max(self._graph, default=-1) + 1
+
+    def node(self, number: int) -> Node:
+        found: Node = self._graph.nodes[number]["node"]
+        return found
+
+    def sources(self, number: int) -> tuple[Port, ...]:
+        """As of a graph, and as they are now."""
+        return _sources(self._graph, number)
+
+    def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
+        """As of a graph, and as they are now."""
+        return _targets(self._graph, number)
 
     def add(self, node: Node, sources: Sequence[Port] = ()) -> int:
         """The number of a new node, larger than all others."""
@@ -164,6 +174,16 @@ class Draft:
     def _connect(self, number: int, sources: Sequence[Port]) -> None:
         for at, source in enumerate(sources):
             self._graph.add_edge(source.node, number, (source.port, at))
+
+
+def _sources(graph: nx.MultiDiGraph, number: int) -> tuple[Port, ...]:
+    wires = [(key[1], Port(source, key[0])) for source, _, key in graph.in_edges(number, keys=True)]
+    return tuple(port for _, port in sorted(wires))
+
+
+def _targets(graph: nx.MultiDiGraph, number: int) -> tuple[tuple[int, Port], ...]:
+    wires = [(key[0], Port(target, key[1])) for _, target, key in graph.out_edges(number, keys=True)]
+    return tuple(sorted(wires))
 
 
 def verify(graph: OpGraph) -> None:

@@ -8,6 +8,7 @@ and what it and Fontconfig say on stderr is not for the user.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 FORMATS = ("svg", "png", "pdf")
 INSTALL = "pip install 'ein-lang[draw]'"
@@ -23,17 +25,7 @@ TIMEOUT = 60.0
 PIXELS = 16_000
 """The longest side of a PNG; what would be larger is scaled down to it."""
 
-_WHEEL = """
-import sys, pygraphviz
-format, *settings = sys.argv[1:]
-if format == "version":
-    sys.exit(pygraphviz.__graphviz_version__)
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-for setting in settings:
-    name, _, value = setting.partition("=")
-    graph.graph_attr[name] = value
-sys.stdout.buffer.write(graph.draw(format=format, prog="dot"))
-"""
+_WHEEL = str(Path(__file__).with_name("draw_wheel.py"))
 
 
 class LayoutError(Exception):
@@ -48,9 +40,9 @@ class Engine:
     wheel: bool
 
     def command(self, format: str, dpi: int | None) -> list[str]:
-        settings = [f"dpi={dpi}", f"size={PIXELS / dpi:.2f},{PIXELS / dpi:.2f}"] if dpi else []
+        settings = [f"dpi={dpi}", f"size={PIXELS / dpi:.4f},{PIXELS / dpi:.4f}"] if dpi else []
         if self.wheel:
-            return [self.path, "-P", "-W", "ignore", "-c", _WHEEL, format, *settings]
+            return [self.path, "-P", "-W", "ignore", _WHEEL, format, *settings]
         if format == "version":
             return [self.path, "-V"]
         return [self.path, f"-T{format}", *(f"-G{setting}" for setting in settings)]
@@ -69,11 +61,13 @@ def engine_name() -> str:
     """What draws, with versions, for `-v` and `--version`; `none` with what to install otherwise."""
     for engine in engines():
         try:
-            answer = _run(engine.command("version", None), b"", TIMEOUT).stderr.decode("utf-8", "replace").split()
+            done = _run(engine.command("version", None), b"", TIMEOUT)
         except (OSError, subprocess.TimeoutExpired):
             continue
-        number = next((word for word in reversed(answer) if word[0].isdigit() and "." in word), "of unknown version")
-        return f"Graphviz {number} ({_wheel_name() if engine.wheel else engine.path})"
+        number = re.search(r"\d+\.\d+\.\d+", (done.stdout + done.stderr).decode("utf-8", "replace"))
+        if done.returncode or number is None:
+            continue
+        return f"Graphviz {number[0]} ({_wheel_name() if engine.wheel else engine.path})"
     return f"none ({INSTALL})"
 
 

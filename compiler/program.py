@@ -10,9 +10,8 @@ from typing import TypeAlias
 from ein.compiler.emit_body import cast, is_comparison
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Use
-
 from ein.compiler.weights import slots
-from ein.grammar.bodies import Step
+from ein.grammar.tensors import Step
 
 Slot: TypeAlias = tuple[str, str]
 """Where weights are kept: (key of the use, name of the slot in its body)."""
@@ -62,6 +61,7 @@ class _Flattening:
         self.values: list[Value] = []
         self.at: dict[Port, int] = {}
         self.weights: dict[Slot, int] = {}
+        self.parts: dict[Step, int] = {}
         self.casts: dict[int, int] = {}
         keys = Counter(node.key for _, node in graph.uses())
         self.shared = {key for key, count in keys.items() if count > 1}
@@ -98,10 +98,14 @@ class _Flattening:
     def _step(self, step: Step, inputs: tuple[int, ...], slot: Slot | None, key: str) -> int:
         if step.op == "weight" and slot in self.weights:
             return self.weights[slot]
-        keeps = step.name.startswith("nn.BatchNorm") and key in self.shared
-        made = self._add(Value(Step(step.op, inputs, step.sizes, step.name, step.arguments, step.batched), slot, keeps))
+        moved = Step(step.op, inputs, step.sizes, step.name, step.arguments, step.batched)
+        if step.op == "part" and moved in self.parts:
+            return self.parts[moved]
+        made = self._add(Value(moved, slot, step.name.startswith("nn.BatchNorm") and key in self.shared))
         if step.op == "weight" and slot is not None:
             self.weights[slot] = made
+        if step.op == "part":
+            self.parts[moved] = made
         return made
 
     def _operand(self, step: Step, index: int, value: int) -> int:

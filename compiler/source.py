@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import TypeAlias
 
 WIDTH = 88
@@ -55,32 +56,32 @@ class Expression:
     binding: int = ATOM
 
 
-def holes(doc: Doc) -> Iterator[Hole]:
-    """From left to right, as often as they occur."""
-    match doc:
-        case str():
-            return
-        case Hole():
-            yield doc
-        case Group(head, items):
-            yield from holes(head)
-            for item in items:
-                yield from holes(item)
-        case Row(parts):
-            for part in parts:
-                yield from holes(part)
-        case Power(base, exponent):
-            yield from holes(base)
-            yield from holes(exponent)
+def holes(doc: Doc) -> list[int]:
+    """Indices of the holes from left to right, as often as they occur."""
+    found: list[int] = []
+    stack: list[Doc] = [doc]
+    while stack:
+        match stack.pop():
+            case Hole(index):
+                found.append(index)
+            case Group(head, items):
+                stack += [*reversed(items), head]
+            case Row(parts):
+                stack += reversed(parts)
+            case Power(base, exponent):
+                stack += [exponent, base]
+    return found
 
 
 def fill(doc: Doc, value: Callable[[int], Expression]) -> Doc:
-    """The expression with its holes filled, parenthesised where needed."""
+    """The expression with its holes filled, parenthesised where needed; a hole for a hole renames it."""
     match doc:
         case str():
             return doc
         case Hole(index, least):
             found = value(index)
+            if isinstance(found.doc, Hole):
+                return Hole(found.doc.index, max(least, found.doc.least))
             return found.doc if found.binding >= least else Group("", (found.doc,))
         case Group(head, items, brackets):
             return Group(fill(head, value), tuple(fill(item, value) for item in items), brackets)
@@ -95,8 +96,8 @@ def flat(doc: Doc) -> str:
     match doc:
         case str():
             return doc
-        case Hole(index):
-            return f"_{index}"
+        case Hole():
+            return "__"
         case Group(head, items, brackets):
             return f"{flat(head)}{brackets[0]}{', '.join(map(flat, items))}{brackets[1]}"
         case Row(parts):
@@ -142,31 +143,38 @@ def number(value: float) -> str:
 
 def quoted(text: str, indent: int) -> list[str]:
     """A docstring of this text. No text can end it early: what could is escaped, line by line."""
-    width = WIDTH - indent
-    lines = [piece for line in text.strip().splitlines() for piece in _wrapped(_escaped(line), width)]
+    first, *rest = [_escaped(line) for line in text.strip().splitlines()]
+    rest = dedent("\n".join(rest)).split("\n") if rest else []
+    lines = [piece for line in (first, *rest) for piece in _wrapped(line, WIDTH - indent - 6)]
     pad = " " * indent
-    if len(lines) == 1 and len(lines[0]) + 6 <= width and not lines[0].endswith('"'):
-        return [f'{pad}"""{lines[0]}"""']
-    first = [f'{pad}"""'] if lines[0].startswith('"') else [f'{pad}"""{lines.pop(0)}']
-    return [*first, *(f"{pad}{line}".rstrip() for line in lines), f'{pad}"""']
+    lines[0] = _QUOTE_AT_START.sub(r'\\"', lines[0])
+    if len(lines) == 1:
+        return [f'{pad}"""{_QUOTE_AT_END.sub(_ESCAPED_QUOTE, lines[0])}"""']
+    return [f'{pad}"""{lines[0]}', *(f"{pad}{line}".rstrip() for line in lines[1:]), f'{pad}"""']
+
+
+_QUOTE_AT_START = re.compile('^"')
+_QUOTE_AT_END = re.compile(r'(?<!\\)((?:\\\\)*)"$')
+_ESCAPED_QUOTE = r'\1\\"'
 
 
 def _escaped(line: str) -> str:
-    shown = "".join(
-        c if c.isprintable() or c == "\t" else f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else f"\\U{ord(c):08x}"
-        for c in line
-    )
-    return shown.expandtabs(4).rstrip().replace("\\", "\\\\").replace('"""', "'''")
+    shown = "".join(c if c.isprintable() or c == "\t" else _codepoint(c) for c in line.replace("\\", "\\\\"))
+    return shown.expandtabs(4).rstrip().replace('"""', '\\"\\"\\"')
 
 
-def _wrapped(line: str, width: int) -> list[str]:
-    """Broken at blanks so that each piece fits beside the opening quotes; words too long stay whole."""
-    pieces, rest, room = [], line, width - 3
+def _codepoint(c: str) -> str:
+    return f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else f"\\U{ord(c):08x}"
+
+
+def _wrapped(line: str, room: int) -> list[str]:
+    """Broken at blanks; words that are longer than a line stay whole."""
+    pieces, rest = [], line
     start = len(line) - len(line.lstrip())
     while len(rest) > room:
         at = rest.rfind(" ", start + 1, room + 1)
         if at < 0:
-            at = rest.find(" ", room)
+            at = rest.find(" ", max(room, start + 1))
         if at < 0:
             break
         pieces.append(rest[:at].rstrip())

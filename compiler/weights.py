@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
-from ein.grammar.bodies import Body, Step
+from ein.grammar.tensors import Body, Step
 from ein.grammar.vetted import LAYERS
 
 Sizes: TypeAlias = tuple[int, ...]

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import EinError, Span, fail
 from ein.grammar.numbers import Inapplicable, compile_expr, nearest, permuted
+from ein.grammar.tensors import Body, Tape, Value, distinct, position
 from ein.grammar.types import Tensor, ValueType, leaves, plain
 from ein.grammar.vetted import (
     ALONG,
@@ -25,57 +26,11 @@ from ein.grammar.vetted import (
     POINTWISE_MANY,
     REDUCTIONS,
     STRUCTURE,
-    Facts,
     Row,
     bind,
 )
 
-MAX_ELEMENTS = 2**40
-"""Elements of one intermediate value of a body."""
-
 MAX_DEPTH = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One tensor, computed from earlier steps.
-
-    `op` is one of: input (which: the leaf), weight (name: of the parameter; start), number (value),
-    layer (name: nn.…), function (name: F.…), pointwise (name), reduce (name, axes), along (name, axis),
-    permute (order), unflatten (axis, sizes), flatten (first, last), unsqueeze (axes), einsum (letters),
-    concat (axis), part (axis, index, of: parts), stack (axis).
-    """
-
-    op: str
-    inputs: tuple[int, ...]
-    sizes: tuple[int, ...]
-    name: str = ""
-    arguments: tuple[tuple[str, Any], ...] = ()
-    batched: bool = True
-
-    def argument(self, name: str) -> Any:
-        return dict(self.arguments)[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """Steps in order; `results` are the steps of the output's tensors; costs are for one example."""
-
-    steps: tuple[Step, ...]
-    results: tuple[int, ...]
-    parameters: int
-    macs: int
-    needs_several_values: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A step with the names of its axes; an axis without a name is None."""
-
-    step: int
-    axes: tuple[str | None, ...]
-    sizes: tuple[int, ...]
-    batched: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +62,8 @@ class _Elaborator:
         self.env = env
         self.input = input
         self.output = output
-        self.steps: list[Step] = []
         self.values: dict[str, Any] = {}
-        self.sizes: dict[str, int] = {}
-        self.parameters = 0
-        self.macs = 0
-        self.several = False
+        self.tape = Tape(declaration.span)
         self.depth = 0
 
     def run(self) -> Body:
@@ -134,12 +85,12 @@ class _Elaborator:
         return self._body([v.step for v in self._results(result, body)])
 
     def _body(self, results: Sequence[int]) -> Body:
-        return Body(tuple(self.steps), tuple(results), self.parameters, self.macs, self.several)
+        return Body(tuple(self.tape.steps), tuple(results), self.tape.parameters, self.tape.macs, self.tape.several)
 
     # --- inputs and weights
 
     def _input(self, index: int, leaf: Tensor) -> Value:
-        step = self._step("input", (), leaf.sizes, arguments=(("which", index),))
+        step = self.tape.step("input", (), leaf.sizes, arguments=(("which", index),))
         return Value(step, (None,) * len(leaf.sizes), leaf.sizes, True)
 
     def _name_inputs(self, inputs: list[Value]) -> None:
@@ -169,7 +120,7 @@ class _Elaborator:
             return value
         groups = [self._dim_axes(dim, member) for dim in type.dims]
         flat = [group for entry in groups for group in entry]
-        return self._split_axes(value, flat, type.span)
+        return self.tape.split_axes(value, flat, type.span)
 
     def _dim_axes(self, dim: s.Dim, member: int) -> list[list[tuple[str | None, int]]]:
         """For each axis that `dim` stands for: its parts as (name, size)."""
@@ -191,28 +142,6 @@ class _Elaborator:
                 raise later("this run of axes", dim.span)
             case _:
                 return [[(None, plain(compile_expr(dim)(self.env)))]]
-
-    def _split_axes(self, value: Value, groups: list[list[tuple[str | None, int]]], span: Span) -> Value:
-        """Names the axes of `value`; a group of several names splits its axis, one size may be open (0)."""
-        if len(groups) != len(value.sizes):
-            raise Inapplicable(f"{len(groups)} axes are named, and there are {len(value.sizes)}", span)
-        axes: list[str | None] = []
-        for group in groups:
-            axis, size = len(axes), value.sizes[len(axes)]
-            if len(group) == 1:
-                name, wanted = group[0]
-                if name is not None and wanted not in (0, size):
-                    raise Inapplicable(f"`{name}` is {wanted}, and this axis is {size}", span)
-                axes.append(name)
-                continue
-            parts = _fill_open([part for _, part in group], size, span)
-            value = self._unflatten(value, axis, parts)
-            axes += [name for name, _ in group]
-        for name, size in zip(axes, value.sizes, strict=True):
-            if name is not None:
-                self.sizes[name] = size
-        _distinct(axes, span)
-        return Value(value.step, tuple(axes), value.sizes, value.batched)
 
     def _line(self, line: s.Line) -> None:
         match line:
@@ -236,13 +165,13 @@ class _Elaborator:
         groups = [group for axis in weight.axes or () for group in self._axis(axis, declare=True)]
         axes = tuple(name for group in groups for name, _ in group)
         sizes = tuple(size for group in groups for _, size in group)
-        _distinct(axes, weight.span)
+        distinct(axes, weight.span)
         for name, size in zip(axes, sizes, strict=True):
             if name is not None:
-                self.sizes[name] = size
+                self.tape.sizes[name] = size
         start = self._start(weight)
-        step = self._step("weight", (), sizes, weight.name, (("start", start),), batched=False)
-        self.parameters += prod(sizes)
+        step = self.tape.step("weight", (), sizes, weight.name, (("start", start),), batched=False)
+        self.tape.parameters += prod(sizes)
         self.values[weight.name] = Value(step, axes, sizes, False)
 
     def _start(self, weight: s.Weight) -> tuple[Any, ...]:
@@ -286,7 +215,7 @@ class _Elaborator:
             case s.Index(operand, axes):
                 value = self._tensor(self._eval(operand), operand)
                 groups = [group for axis in axes for group in self._axis(axis, value=value)]
-                return self._split_axes(value, groups, expr.span)
+                return self.tape.split_axes(value, groups, expr.span)
             case s.Layout(operand, axes):
                 return self._lay_out(self._tensor(self._eval(operand), operand), axes, expr.span)
             case s.Alternative(body, (), None, guard, otherwise) if guard is not None and otherwise is not None:
@@ -309,16 +238,16 @@ class _Elaborator:
         if name in self.env:
             value = self.env[name]
             return plain(value) if type(value) is tuple else value
-        if name in self.sizes:
-            return self.sizes[name]
+        if name in self.tape.sizes:
+            return self.tape.sizes[name]
         if name == "inf":
             return float("inf")
-        known = {*self.values, *self.env, *self.sizes}
+        known = {*self.values, *self.env, *self.tape.sizes}
         raise fail("E403", f"there is no value `{name}` in this body", expr.span, help=nearest(name, known))
 
     def _unary(self, operator: str, value: Any, expr: s.Expr) -> Any:
         if operator == "-":
-            return self._pointwise("neg", [value], expr) if isinstance(value, Value) else -value
+            return self.tape.pointwise("neg", [value], expr.span) if isinstance(value, Value) else -value
         if operator == "not" and not isinstance(value, Value):
             return not value
         raise fail("E415", f"`{operator}` cannot stand before a tensor", expr.span)
@@ -327,7 +256,7 @@ class _Elaborator:
         if isinstance(left, Value) or isinstance(right, Value):
             if operator in ("^", "and", "or"):
                 raise fail("E415", f"`{operator}` is not for tensors", expr.span)
-            return self._pointwise(operator, [left, right], expr)
+            return self.tape.pointwise(operator, self._operands([left, right], expr), expr.span)
         return _static(operator, left, right, expr.span)
 
     def _number(self, expr: s.Expr) -> Any:
@@ -346,6 +275,10 @@ class _Elaborator:
         if not isinstance(value, Value):
             raise fail("E416", "a tensor is needed here", expr.span)
         return value
+
+    def _operands(self, values: list[Any], expr: s.Expr) -> list[Value | float]:
+        """What is computed with element by element: tensors and numbers."""
+        return [v if isinstance(v, int | float) else self._tensor(v, expr) for v in values]
 
     # --- calls
 
@@ -381,25 +314,10 @@ class _Elaborator:
             raise fail("E405", str(error), expr.span) from None
         if name.startswith("nn."):
             return Layer(row, bound, expr.span)
-        return self._opaque("function", row, bound, tensors[0], expr.span)
+        return self.tape.opaque("function", row, bound, tensors[0], expr.span)
 
     def apply_layer(self, layer: Layer, value: Value, span: Span) -> Value:
-        return self._opaque("layer", layer.row, layer.arguments, value, span)
-
-    def _opaque(self, op: str, row: Row, arguments: dict[str, Any], value: Value, span: Span) -> Value:
-        """Layers and functions of torch take the written order of axes; their result has no names."""
-        if not value.batched:
-            raise fail("E416", f"`{row.name}` is applied to what depends on the input", span)
-        try:
-            facts: Facts = row.facts(arguments, value.sizes)
-        except Inapplicable as error:
-            raise Inapplicable(error.reason, span) from None
-        self.macs += facts.macs
-        self.parameters += sum(prod(shape) for shape in facts.weights.values())
-        self.several = self.several or row.needs_several_values
-        step = self._step(op, (value.step,), facts.sizes, row.name, tuple(arguments.items()))
-        keep = value.axes if facts.sizes == value.sizes and op == "function" else (None,) * len(facts.sizes)
-        return Value(step, keep, facts.sizes, True)
+        return self.tape.opaque("layer", layer.row, layer.arguments, value, span)
 
     def _named_function(self, name: str, arguments: tuple[s.Argument, ...], expr: s.Expr) -> Any:
         name = self.env[name] if isinstance(self.env.get(name), str) else name
@@ -414,7 +332,7 @@ class _Elaborator:
                 raise fail("E405", f"`{name}` takes {wanted} argument(s), {len(values)} given", expr.span)
             if not any(isinstance(v, Value) for v in values):
                 raise fail("E416", f"`{name}` needs a tensor", expr.span)
-            return self._pointwise(name, values, expr)
+            return self.tape.pointwise(name, self._operands(values, expr), expr.span)
         if name in REDUCTIONS | ALONG | STRUCTURE:
             raise fail("E417", f"`{name}` needs the axes it works on: `{name}[…](x)`", expr.span)
         if name in LATER:
@@ -425,7 +343,7 @@ class _Elaborator:
     def _fold(self, operator: str, values: list[Value], expr: s.Expr) -> Value:
         total = values[0]
         for value in values[1:]:
-            total = self._pointwise(operator, [total, value], expr)
+            total = self.tape.pointwise(operator, [total, value], expr.span)
         return total
 
     def _axis_function(
@@ -435,23 +353,23 @@ class _Elaborator:
         names = [part for axis in axes for part in self._axis_names(axis)]
         match name:
             case "dot":
-                return self._dot(names, [self._tensor(v, expr) for v in values], expr.span)
+                return self.tape.dot(names, [self._tensor(v, expr) for v in values], expr.span)
             case "concat":
                 parts = values[0] if len(values) == 1 and isinstance(values[0], list) else values
-                return self._concat(names, [self._tensor(v, expr) for v in parts], expr.span)
+                return self.tape.concat(names, [self._tensor(v, expr) for v in parts], expr.span)
             case "split" if len(values) == 2:
-                return self._split(names, self._tensor(values[0], expr), values[1], expr.span)
+                return self.tape.split(names, self._tensor(values[0], expr), values[1], expr.span)
             case "stack":
                 parts = values[0] if len(values) == 1 and isinstance(values[0], list) else values
-                return self._stack(names, parts, expr)
+                return self.tape.stack(names, [self._tensor(part, expr) for part in parts], expr.span)
         if name in REDUCTIONS and len(values) == 1:
-            return self._reduce(name, names, self._tensor(values[0], expr), expr.span)
+            return self.tape.reduce(name, names, self._tensor(values[0], expr), expr.span)
         if name in ALONG and len(values) == 1:
             value = self._tensor(values[0], expr)
-            at = [_position(value, axis, expr.span) for axis in names]
+            at = [position(value, axis, expr.span) for axis in names]
             if len(at) != 1:
                 raise later(f"`{name}` over several axes", expr.span)
-            step = self._step("along", (value.step,), value.sizes, name, (("axis", at[0]),), value.batched)
+            step = self.tape.step("along", (value.step,), value.sizes, name, (("axis", at[0]),), value.batched)
             return Value(step, value.axes, value.sizes, value.batched)
         if name in LATER or name in STRUCTURE:
             raise later(f"`{name}`", expr.span)
@@ -460,175 +378,14 @@ class _Elaborator:
 
     # --- along and across axes
 
-    def _reduce(self, name: str, names: list[str], value: Value, span: Span) -> Value:
-        at = tuple(sorted(_position(value, axis, span) for axis in names))
-        keep = [i for i in range(len(value.axes)) if i not in at]
-        sizes = tuple(value.sizes[i] for i in keep)
-        step = self._step("reduce", (value.step,), sizes, name, (("axes", at),), value.batched)
-        return Value(step, tuple(value.axes[i] for i in keep), sizes, value.batched)
-
-    def _dot(self, names: list[str], values: list[Value], span: Span) -> Value:
-        """Sums the product over `names`; what is left keeps the order of the operands, input first."""
-        ordered = sorted(values, key=lambda v: not v.batched)
-        sizes: dict[str, int] = {}
-        for value in ordered:
-            for axis, size in zip(value.axes, value.sizes, strict=True):
-                if axis is None:
-                    raise fail("E418", "`dot` works on named axes: name them with `[…]`", span)
-                if sizes.setdefault(axis, size) != size:
-                    raise Inapplicable(f"`{axis}` is {sizes[axis]} and {size}", span)
-        for name in names:
-            if name not in sizes:
-                raise fail("E403", f"there is no axis `{name}` here", span, help=nearest(name, sizes))
-        letters = _letters(sizes)
-        left = tuple(axis for axis in sizes if axis not in names)
-        batched = ordered[0].batched
-        terms = ["".join(letters[a] for a in v.axes if a is not None) for v in ordered]
-        equation = (tuple(terms), "".join(letters[axis] for axis in left))
-        shape = tuple(sizes[axis] for axis in left)
-        step = self._step("einsum", tuple(v.step for v in ordered), shape, "", (("letters", equation),), batched)
-        self.macs += prod(sizes.values()) * (len(ordered) - 1)
-        return Value(step, left, shape, batched)
-
-    def _concat(self, names: list[str], values: list[Value], span: Span) -> Value:
-        if len(names) != 1:
-            raise fail("E417", "`concat` works on one axis", span)
-        at = _position(values[0], names[0], span)
-        for value in values:
-            same = value.axes == values[0].axes and value.batched == values[0].batched
-            rest = all(a == b for i, (a, b) in enumerate(zip(value.sizes, values[0].sizes, strict=False)) if i != at)
-            if not same or not rest:
-                raise Inapplicable("`concat` needs equal axes but one", span)
-        size = sum(value.sizes[at] for value in values)
-        sizes = (*values[0].sizes[:at], size, *values[0].sizes[at + 1 :])
-        axes = tuple(None if i == at else axis for i, axis in enumerate(values[0].axes))
-        inputs = tuple(value.step for value in values)
-        step = self._step("concat", inputs, sizes, "", (("axis", at),), values[0].batched)
-        return Value(step, axes, sizes, values[0].batched)
-
-    def _split(self, names: list[str], value: Value, parts: Any, span: Span) -> list[Value]:
-        at = _position(value, names[0], span) if len(names) == 1 else -1
-        if at < 0 or not isinstance(parts, int) or parts < 1:
-            raise fail("E417", "`split[axis](x, n)` cuts one axis into n parts", span)
-        if value.sizes[at] % parts:
-            raise Inapplicable(f"{value.sizes[at]} cannot be split into {parts} equal parts", span)
-        sizes = (*value.sizes[:at], value.sizes[at] // parts, *value.sizes[at + 1 :])
-        axes = tuple(None if i == at else axis for i, axis in enumerate(value.axes))
-        made = []
-        for i in range(parts):
-            arguments = (("axis", at), ("index", i), ("of", parts))
-            step = self._step("part", (value.step,), sizes, "", arguments, value.batched)
-            made.append(Value(step, axes, sizes, value.batched))
-        return made
-
-    def _stack(self, names: list[str], parts: list[Any], expr: s.Expr) -> Value:
-        values = [self._tensor(part, expr) for part in parts]
-        first = values[0]
-        if len(names) != 1 or any(v.sizes != first.sizes or v.axes != first.axes for v in values):
-            raise Inapplicable("`stack[axis]` needs equal tensors", expr.span)
-        sizes = (len(values), *first.sizes)
-        inputs = tuple(v.step for v in values)
-        step = self._step("stack", inputs, sizes, "", (("axis", 0),), first.batched)
-        self.sizes[names[0]] = len(values)
-        return Value(step, (names[0], *first.axes), sizes, first.batched)
-
     # --- element by element
 
-    def _pointwise(self, name: str, operands: list[Any], expr: s.Expr) -> Value:
-        """Aligns the operands by the names of their axes and computes element by element."""
-        tensors = [self._tensor(v, expr) for v in operands if not isinstance(v, int | float)]
-        order = self._merged_axes(tensors, expr.span)
-        aligned = [v if isinstance(v, int | float) else self._align(v, order, expr.span) for v in operands]
-        batched = any(v.batched for v in tensors)
-        ordered = sorted(tensors, key=lambda v: not v.batched)
-        sizes = ordered[0].sizes if order is None else tuple(order.values())
-        axes = ordered[0].axes if order is None else tuple(order)
-        inputs = tuple(self._constant(v) if isinstance(v, int | float) else v.step for v in aligned)
-        return Value(self._step("pointwise", inputs, sizes, name, (), batched), axes, sizes, batched)
-
-    def _merged_axes(self, tensors: list[Value], span: Span) -> dict[str, int] | None:
-        """Axes of the result with their sizes, the input-dependent operand first; None: by position."""
-        if any(axis is None for v in tensors for axis in v.axes):
-            first = tensors[0]
-            for other in tensors[1:]:
-                if other.sizes != first.sizes:
-                    raise Inapplicable(f"{list(first.sizes)} and {list(other.sizes)} differ", span)
-            return None
-        sizes: dict[str, int] = {}
-        for value in sorted(tensors, key=lambda v: not v.batched):
-            for axis, size in zip(value.axes, value.sizes, strict=True):
-                assert axis is not None
-                if sizes.setdefault(axis, size) != size:
-                    raise Inapplicable(f"`{axis}` is {sizes[axis]} and {size}", span)
-        return sizes
-
-    def _align(self, value: Value, order: dict[str, int] | None, span: Span) -> Value:
-        if order is None:
-            return value
-        wanted = [axis for axis in order if axis in value.axes]
-        value = self._permute(value, [value.axes.index(axis) for axis in wanted])
-        positions = [i for i, axis in enumerate(order) if axis not in value.axes]
-        leading = len(order) - len(value.axes)
-        if positions == list(range(leading)) and not value.batched:
-            return value  # torch lines up trailing axes by itself
-        if not positions:
-            return value
-        sizes = tuple(1 if i in positions else size for i, size in enumerate(order.values()))
-        step = self._step("unsqueeze", (value.step,), sizes, "", (("axes", tuple(positions)),), value.batched)
-        return Value(step, tuple(order), sizes, value.batched)
-
-    def _constant(self, value: float) -> int:
-        return self._step("number", (), (), "", (("value", value),), batched=False)
-
     # --- shape
-
-    def _permute(self, value: Value, order: list[int]) -> Value:
-        if order == list(range(len(order))):
-            return value
-        sizes = tuple(value.sizes[i] for i in order)
-        axes = tuple(value.axes[i] for i in order)
-        step = self._step("permute", (value.step,), sizes, "", (("order", tuple(order)),), value.batched)
-        return Value(step, axes, sizes, value.batched)
-
-    def _unflatten(self, value: Value, axis: int, sizes: list[int]) -> Value:
-        full = (*value.sizes[:axis], *sizes, *value.sizes[axis + 1 :])
-        arguments = (("axis", axis), ("sizes", tuple(sizes)))
-        step = self._step("unflatten", (value.step,), full, "", arguments, value.batched)
-        axes = (*value.axes[:axis], *(None,) * len(sizes), *value.axes[axis + 1 :])
-        return Value(step, axes, full, value.batched)
-
-    def _flatten(self, value: Value, first: int, count: int) -> Value:
-        size = prod(value.sizes[first : first + count])
-        full = (*value.sizes[:first], size, *value.sizes[first + count :])
-        arguments = (("first", first), ("last", first + count - 1))
-        step = self._step("flatten", (value.step,), full, "", arguments, value.batched)
-        axes = (*value.axes[:first], None, *value.axes[first + count :])
-        return Value(step, axes, full, value.batched)
 
     def _lay_out(self, value: Value, axes: tuple[s.Axis, ...], span: Span) -> Value:
         """`e -> [a, (b, c)]`: permutes by name and merges groups."""
         groups = [[name for name, _ in group] for axis in axes for group in self._axis(axis, value=value)]
-        return self._arrange(value, groups, span)
-
-    def _arrange(self, value: Value, groups: list[list[str | None]], span: Span) -> Value:
-        names = [name for group in groups for name in group]
-        have = set(value.axes)
-        if None in have:
-            raise fail("E418", "a layout works on named axes: name them with `[…]`", span)
-        if set(names) != have or len(names) != len(value.axes):
-            missing = ", ".join(f"`{n}`" for n in value.axes if n not in names)
-            extra = ", ".join(f"`{n}`" for n in names if n not in have)
-            said = " and ".join(
-                x for x in (missing and f"{missing} is left over", extra and f"{extra} is not there") if x
-            )
-            raise fail("E418", f"a layout names every axis once: {said or 'a name stands twice'}", span)
-        value = self._permute(value, [value.axes.index(name) for name in names])
-        axes: list[str | None] = []
-        for group in groups:
-            if len(group) > 1:
-                value = self._flatten(value, len(axes), len(group))
-            axes.append(group[0] if len(group) == 1 else None)
-        return Value(value.step, tuple(axes), value.sizes, value.batched)
+        return self.tape.arrange(value, groups, span)
 
     def _rearrange(self, inputs: list[Value], body: s.Expr) -> int:
         """What the signature says: split the grids of the left, order as the right, merge its grids."""
@@ -639,7 +396,7 @@ class _Elaborator:
         if value.axes.count(None):
             raise fail("E418", "`rearrange` needs a name for every axis on the left", self.declaration.input.span)
         groups = [[name for name, _ in group] for dim in result.dims for group in self._dim_axes(dim, 0)]
-        return self._arrange(value, groups, self.declaration.output.span).step
+        return self.tape.arrange(value, groups, self.declaration.output.span).step
 
     # --- axes as written in `[…]`
 
@@ -673,8 +430,8 @@ class _Elaborator:
     def _known_size(self, name: str, axis: s.Axis, declare: bool) -> int:
         if name in self.env and isinstance(self.env[name], int | tuple):
             return plain(self.env[name])
-        if name in self.sizes:
-            return self.sizes[name]
+        if name in self.tape.sizes:
+            return self.tape.sizes[name]
         if declare:
             raise fail("E403", f"the axis `{name}` has no size", axis.span, help=f"write `{name} = size`")
         return 0
@@ -716,24 +473,10 @@ class _Elaborator:
             groups = [[name for name, _ in group] for dim in pattern.dims for group in self._dim_axes(dim, 0)]
             names = [name for group in groups for name in group]
             if len(names) == len(value.axes) and set(names) == set(value.axes):
-                value = self._arrange(value, groups, body.span)
+                value = self.tape.arrange(value, groups, body.span)
         if value.sizes != wanted.sizes:
             raise Inapplicable(f"the body gives {list(value.sizes)}, and the signature {list(wanted.sizes)}", body.span)
         return value
-
-    def _step(
-        self,
-        op: str,
-        inputs: tuple[int, ...],
-        sizes: tuple[int, ...],
-        name: str = "",
-        arguments: tuple[tuple[str, Any], ...] = (),
-        batched: bool = True,
-    ) -> int:
-        if prod(sizes) > MAX_ELEMENTS:
-            raise Inapplicable(f"an intermediate value of {prod(sizes):,} elements", self.declaration.span)
-        self.steps.append(Step(op, inputs, sizes, name, arguments, batched))
-        return len(self.steps) - 1
 
 
 def later(what: str, span: Span) -> EinError:
@@ -763,41 +506,6 @@ def _unwrap(type: s.Type) -> s.Type:
 
 def _default_names(count: int) -> list[str]:
     return ["x", "y", "z"][:count] if count <= 3 else [f"x{i + 1}" for i in range(count)]
-
-
-def _fill_open(sizes: list[int], total: int, span: Span) -> list[int]:
-    known = prod(size for size in sizes if size)
-    if sizes.count(0) > 1:
-        raise fail("E419", "of a group only one size may be left open", span)
-    if total % known or (0 not in sizes and known != total):
-        raise Inapplicable(f"an axis of {total} cannot be split into {' x '.join(str(n or '?') for n in sizes)}", span)
-    return [size or total // known for size in sizes]
-
-
-def _distinct(axes: Sequence[str | None], span: Span) -> None:
-    names = [name for name in axes if name is not None]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise fail("E418", f"two axes are called `{twice}`", span, help="name one of them otherwise: `x[i, j]`")
-
-
-def _position(value: Value, axis: str, span: Span) -> int:
-    if axis not in value.axes:
-        named = [f"`{name}`" for name in value.axes if name is not None]
-        have = ", ".join(named) if named else "none with a name"
-        raise fail("E418", f"there is no axis `{axis}` here", span, help=f"the axes are {have}")
-    return value.axes.index(axis)
-
-
-def _letters(axes: Mapping[str, int]) -> dict[str, str]:
-    """A letter for each axis, its own first letter if free; `b` is kept for the batch."""
-    free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c != "b"]
-    chosen: dict[str, str] = {}
-    for axis in axes:
-        letter = axis[0] if axis[0] in free else free[0]
-        free.remove(letter)
-        chosen[axis] = letter
-    return chosen
 
 
 def _static(operator: str, left: Any, right: Any, span: Span) -> Any:

@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.bodies import Body, elaborate
+from ein.grammar.bodies import elaborate
 from ein.grammar.diagnostics import NOWHERE, Diagnostic, Span
 from ein.grammar.numbers import Choices, Formula, Inapplicable, Order
 from ein.grammar.patterns import Build, Match
+from ein.grammar.tensors import Body
 from ein.grammar.types import ValueType, elements
 
 

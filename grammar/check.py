@@ -13,7 +13,7 @@ from typing import Any
 from ein.grammar import cfg
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Source, Span, fail, order
-from ein.grammar.expand import KINDS, Expander, Scope
+from ein.grammar.expand import KINDS, Expander, Scope, type_names
 from ein.grammar.load import Module, load_modules
 from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
 from ein.grammar.parser import parse_expression, parse_limit, parse_type
@@ -320,13 +320,20 @@ class _Checker:
             ("input", s.InputDecl, self.request.input),
             ("output", s.OutputDecl, self.request.output),
         ):
-            declared = next((x for x in statements if isinstance(x, kind)), None)
+            declared = next((x.type for x in statements if isinstance(x, kind)), None)
             try:
-                ends.append(self._endpoint(what, declared.type if declared else None, text, env))
+                ends.append(self._endpoint(what, declared or self._only_arch(what), text, env))
             except EinError as error:
                 self._report(error)
                 ends.append(None)
         return ends[0], ends[1]
+
+    def _only_arch(self, what: str) -> s.Type | None:
+        """The input or output of the file's only architecture, where its sizes can be computed."""
+        found = [x for x in self.module.file.statements if isinstance(x, s.ArchDecl)]
+        type = getattr(found[0], what) if len(found) == 1 else None
+        known = type is not None and set(type_names(type)) <= self.scope.parameters
+        return type if known else None
 
     def _endpoint(self, what: str, declared: s.Type | None, text: str | None, env: dict[str, Any]) -> ValueType | None:
         asked = self._override(what, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import NamedTuple
 
@@ -41,8 +42,10 @@ def _scanner() -> re.Pattern[str]:
     )
 
 
-def tokenize(source: Source) -> tuple[list[Token], list[Comment]]:
-    """All tokens, the last one of kind `END` and empty, and apart from them the comments. Linear time; never raises."""
+def tokenize(source: Source, limit: int = sys.maxsize) -> tuple[list[Token], list[Comment]]:
+    """The tokens, the last one of kind `END` and empty, and apart from them the comments.
+
+    Linear time; never raises. Reading stops where there are `limit` tokens."""
     words = load().words
     text = source.text
     tokens: list[Token] = []
@@ -57,6 +60,8 @@ def tokenize(source: Source) -> tuple[list[Token], list[Comment]]:
             comments.append(_comment(source, start, stop))
             continue
         written = match[0]
+        if len(tokens) == limit:
+            break
         tokens.append(Token(words.get(written, kind) if kind == "NAME" else kind, written, start, stop))
         end = stop
     tokens.append(Token(END, "", end, end))

@@ -95,7 +95,7 @@ def _bad_number(m: Mistake) -> Diagnostic | None:
     rest = text[len(digits) :]
     if rest in ("k", "m", "g"):
         help = f"write {digits}*{rest} for the product, or {digits}{rest.upper()} for the unit"
-    elif rest[:1].isalpha() and not rest[:2].lower() == "0x":
+    elif rest[:1].isalpha() and text[:2].lower() not in ("0x", "0o", "0b"):
         help = f"write {_short(digits)}*{_short(rest)} for a product; units are K, M and G, exponents 1e-5"
     else:
         help = "numbers are written 16, 0.5, 1e-5, 2K, and percentages 40%"

@@ -20,6 +20,7 @@ from ein.grammar.mistakes import BRACKETS, STATEMENT_KINDS, Mistake, describe, n
 from ein.grammar.table import END, Rule, Table, load
 
 MAX_BYTES = 2**20
+MAX_TOKENS = 250_000
 MAX_NESTING = 100
 MAX_REPORTS = 100
 
@@ -29,10 +30,9 @@ _STATEMENTS = ("statement", "version")
 
 def parse(source: Source) -> tuple[s.File, list[Diagnostic]]:
     """The statements of a file that are well formed, and a diagnostic for each of the others."""
-    refusal = _too_large(source)
+    tokens, comments, refusal = _read(source)
     if refusal:
         return s.File((), (), source), [refusal]
-    tokens, comments = tokenize(source)
     statements: list[s.Statement] = []
     found: list[Diagnostic] = []
     for start, stop in _pieces(source, tokens):
@@ -62,10 +62,9 @@ def parse_limit(source: Source) -> tuple[s.LimitDecl | None, list[Diagnostic]]:
 
 
 def _parse_alone(source: Source, symbol: str) -> tuple[Any, list[Diagnostic]]:
-    refusal = _too_large(source)
+    tokens, _, refusal = _read(source)
     if refusal:
         return None, [refusal]
-    tokens, _ = tokenize(source)
     node, reports, mistake, _ = _attempt(source, tokens, symbol, 0, len(tokens) - 1)
     return node, [describe(mistake)] if mistake else reports
 
@@ -244,18 +243,21 @@ def _too_deep(span: Span) -> EinError:
     )
 
 
-def _too_large(source: Source) -> Diagnostic | None:
+def _read(source: Source) -> tuple[list[Token], list[s.Comment], Diagnostic | None]:
+    """Tokens and comments, or why the text is not read: sizes are bounded, and with them time and memory."""
     size = len(source.text)
-    if size <= MAX_BYTES and size * 4 > MAX_BYTES:
+    if size <= MAX_BYTES < size * 4:
         size = len(source.text.encode("utf-8", "replace"))
-    if size <= MAX_BYTES:
-        return None
-    return Diagnostic(
-        "E107",
-        f"the file is longer than {MAX_BYTES // 2**20} MB",
-        Span(source, 0, 0),
-        help="split it, and `import` the parts",
-    )
+    if size > MAX_BYTES:
+        return [], [], _too_large(source, f"is longer than {MAX_BYTES // 2**20} MB")
+    tokens, comments = tokenize(source, MAX_TOKENS)
+    if len(tokens) > MAX_TOKENS:
+        return [], [], _too_large(source, f"has more than {MAX_TOKENS:,} words and signs")
+    return tokens, comments, None
+
+
+def _too_large(source: Source, how: str) -> Diagnostic:
+    return Diagnostic("E107", f"the file {how}", Span(source, 0, 0), help="split it, and `import` the parts")
 
 
 def _gave_up(source: Source, token: Token) -> Diagnostic:

@@ -19,8 +19,17 @@ from ein.grammar.types import ValueType
 T = TypeVar("T")
 
 
+class Printed:
+    """Prints as the language writes it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return text(self)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class Op:
+class Op(Printed):
     """One use of an operator, with its place in the file."""
 
     application: Application
@@ -37,7 +46,7 @@ class Op:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Series:
+class Series(Printed):
     """One part or more, each applied to the result of the one before."""
 
     parts: tuple[TypedTerm, ...]
@@ -46,7 +55,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parallel:
+class Parallel(Printed):
     """As many parts as the input bundle has members."""
 
     parts: tuple[TypedTerm, ...]
@@ -55,7 +64,7 @@ class Parallel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Copies:
+class Copies(Printed):
     """`count` branches of one structure, side by side; with `tied` they share their weights."""
 
     body: TypedTerm
@@ -66,7 +75,7 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Repeated:
+class Repeated(Printed):
     """`parts` in a row, of one structure; with `tied` they share their weights.
 
     Where the type stays, the parts are one object; else they differ in their types only.
@@ -79,7 +88,7 @@ class Repeated:
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class Named(Printed):
     """The use of a rule or macro. For a rule: the choice made, and its probability here."""
 
     name: str

@@ -45,7 +45,7 @@ def build(source: str, seed: int = 0) -> nn.Module:
     space: dict[str, Any] = {"__name__": "candidate"}
     exec(compile(source, name, "exec"), space)
     if not isinstance(space.get("Net"), type) or not issubclass(space["Net"], nn.Module):
-        raise fail("E720", "the source of the candidate defines no torch module `Net`")
+        raise fail("E820", "the source of the candidate defines no torch module `Net`")
     with seeded(seed):
         net: nn.Module = space["Net"]()
     return net

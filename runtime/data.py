@@ -127,12 +127,12 @@ def _read(data: str, seed: int) -> Raw:
         return sources.unseen_folder(path) if any(path.glob("*_[xy].npy")) else sources.image_folder(path, seed)
     if not path.is_file():
         known = ", ".join(BUILT_IN)
-        raise fail("E701", f"there is no data `{data}`", help=f"give a path that exists, or one of {known}")
+        raise fail("E801", f"there is no data `{data}`", help=f"give a path that exists, or one of {known}")
     if path.suffix == ".npz":
         return sources.npz(path)
     if path.suffix == ".csv":
         return sources.table(path, seed)
-    raise fail("E701", f"{data}: data cannot be read from this kind of file", help="use .npz, .csv or a folder")
+    raise fail("E801", f"{data}: data cannot be read from this kind of file", help="use .npz, .csv or a folder")
 
 
 def _pair(given: Any) -> Pair:
@@ -162,10 +162,10 @@ def _task(raw: Raw, kind: str | None = None) -> Task:
 
 def _no_kind(raw: Raw, kind: str | None) -> EinError:
     if kind is not None:
-        return fail("E703", f"{raw.name}: the kind of input `{kind}` is not known", help="use im, vec, seq or tok")
+        return fail("E803", f"{raw.name}: the kind of input `{kind}` is not known", help="use im, vec, seq or tok")
     shape = " x ".join(map(str, raw.train[0].shape)) or "a single number"
     return fail(
-        "E703",
+        "E803",
         f"{raw.name}: train_x is {shape}, which names no kind of input",
         help="N x C x H x W is im, N x D is vec; seq (N x L x D) and tok (N x L) are to be asked for by name",
     )

@@ -87,7 +87,7 @@ class Fence:
         """
         if not hasattr(os, "fork"):
             raise fail(
-                "E790",
+                "E890",
                 f"running candidates in processes of their own needs fork, which {sys.platform} does not have",
                 help="use Linux or macOS; on Windows, the Windows Subsystem for Linux",
             )

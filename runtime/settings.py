@@ -52,10 +52,10 @@ class TrainSettings:
             try:
                 found[name] = _value(name, value)
             except ValueError as error:
-                problems.append(Diagnostic("E710", str(error), help=_HELP))
+                problems.append(Diagnostic("E810", str(error), help=_HELP))
         if found.get("optimiser", "adamw") != "sgd" and "momentum" in found:
             problems.append(
-                Diagnostic("E710", "`momentum` is for sgd alone", help="add optimiser=sgd, or leave it out")
+                Diagnostic("E810", "`momentum` is for sgd alone", help="add optimiser=sgd, or leave it out")
             )
         if problems:
             raise EinError(tuple(problems))
@@ -69,9 +69,9 @@ class TrainSettings:
         for pair in pairs:
             name, equals, value = (part.strip() for part in pair.partition("="))
             if not equals:
-                problems.append(Diagnostic("E710", f"`{pair}` is no training setting, expected name=value", help=_HELP))
+                problems.append(Diagnostic("E810", f"`{pair}` is no training setting, expected name=value", help=_HELP))
             elif name in given:
-                problems.append(Diagnostic("E710", f"`{name}` is given twice"))
+                problems.append(Diagnostic("E810", f"`{name}` is given twice"))
             given[name] = value
         if problems:
             raise EinError(tuple(problems))

@@ -77,7 +77,7 @@ def unseen_folder(folder: Path) -> Raw:
     files = {f"{split}_{part}": folder / f"{split}_{part}.npy" for split in SPLITS for part in "xy"}
     missing = [path.name for path in files.values() if not path.is_file()]
     if missing:
-        raise fail("E701", f"{folder}: {', '.join(missing)} missing", help=f"needed are {_names(files, '.npy')}")
+        raise fail("E801", f"{folder}: {', '.join(missing)} missing", help=f"needed are {_names(files, '.npy')}")
     arrays = {name: _npy(path) for name, path in files.items()}
     metadata, notes = _metadata(folder / "metadata")
     train, valid, test = ((arrays[f"{split}_x"], arrays[f"{split}_y"]) for split in SPLITS)
@@ -103,10 +103,10 @@ def _metadata(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     except (OSError, ValueError) as error:
         raise _unreadable(path, "JSON", error) from None
     if not isinstance(found, dict):
-        raise fail("E702", f"{path}: found a JSON {type(found).__name__}, expected an object with `n_classes`")
+        raise fail("E802", f"{path}: found a JSON {type(found).__name__}, expected an object with `n_classes`")
     classes = found.get("n_classes", found.get("num_classes"))
     if classes is not None and (not isinstance(classes, int) or isinstance(classes, bool)):
-        raise fail("E702", f"{path}: `n_classes` is {classes!r}, expected a whole number")
+        raise fail("E802", f"{path}: `n_classes` is {classes!r}, expected a whole number")
     return found, ()
 
 
@@ -119,7 +119,7 @@ def npz(path: Path) -> Raw:
             if missing:
                 found = ", ".join(archive.files) or "nothing"
                 raise fail(
-                    "E701", f"{path}: {', '.join(missing)} missing; found {found}", help=f"needed are {_names(names)}"
+                    "E801", f"{path}: {', '.join(missing)} missing; found {found}", help=f"needed are {_names(names)}"
                 )
             arrays = {name: archive[name] for name in names}
     except EinError:
@@ -138,12 +138,12 @@ def table(path: Path, seed: int) -> Raw:
     except (OSError, ValueError, csv.Error) as error:
         raise _unreadable(path, "a table in UTF-8", error) from None
     if not rows:
-        raise fail("E702", f"{path}: the file has no rows")
+        raise fail("E802", f"{path}: the file has no rows")
     header = rows[0][1] if not any(_is_number(cell) for cell in rows[0][1][:-1] or rows[0][1]) else []
     rows = rows[bool(header) :]
     width = len(header or rows[0][1]) if header or rows else 0
     if width < 2 or not rows:
-        raise fail("E702", f"{path}: found {len(rows)} rows of {width} columns, expected values and a class column")
+        raise fail("E802", f"{path}: found {len(rows)} rows of {width} columns, expected values and a class column")
     column = _label_column(header, width)
     x, labels = _cells(path, rows, width, column)
     y, class_names = _class_indices(path, labels)
@@ -169,12 +169,12 @@ def _cells(path: Path, rows: list[tuple[int, list[str]]], width: int, column: in
     labels = []
     for i, (number, row) in enumerate(rows):
         if len(row) != width:
-            raise fail("E702", f"{path}: row {number} has {len(row)} columns, expected {width} as in the first")
+            raise fail("E802", f"{path}: row {number} has {len(row)} columns, expected {width} as in the first")
         labels.append(row[column].strip())
         for j, cell in enumerate(row[:column] + row[column + 1 :]):
             if not _is_number(cell):
                 place = f"row {number}, column {j + 1 + (j >= column)}"
-                raise fail("E704", f"{path}: {place} is {cell!r}, expected a number")
+                raise fail("E804", f"{path}: {place} is {cell!r}, expected a number")
             x[i, j] = float(cell)
     return x, labels
 
@@ -184,7 +184,7 @@ def _class_indices(path: Path, labels: list[str]) -> tuple[Array, tuple[str, ...
     numeric = all(_is_number(label) for label in labels)
     if numeric and any(not float(label).is_integer() for label in labels):
         first = next(label for label in labels if not float(label).is_integer())
-        raise fail("E705", f"{path}: the class column holds {first}, expected whole numbers or names")
+        raise fail("E805", f"{path}: the class column holds {first}, expected whole numbers or names")
     names = sorted({str(int(float(x))) for x in labels}, key=int) if numeric else sorted(set(labels))
     index = {name: i for i, name in enumerate(names)}
     y = np.array([index[str(int(float(x))) if numeric else x] for x in labels], np.int64)
@@ -200,7 +200,7 @@ def image_folder(folder: Path, seed: int) -> Raw:
     if not images or empty:
         held = f"no images in {', '.join(empty)}" if names else "neither `train_x.npy` nor subfolders"
         needed = "a subfolder of images for each class, or the six arrays of the NAS-Unseen layout"
-        raise fail("E701", f"{folder}: found {held}", help=f"needed is {needed}")
+        raise fail("E801", f"{folder}: found {held}", help=f"needed is {needed}")
     first = _image(images[0][0], "")
     mode = "L" if first.ndim == 2 else "RGB"
     x = np.empty((len(images), 1 if mode == "L" else 3, *first.shape[:2]), np.uint8)
@@ -209,7 +209,7 @@ def image_folder(folder: Path, seed: int) -> Raw:
         if pixels.shape[:2] != first.shape[:2]:
             here, there = (f"{a.shape[1]} x {a.shape[0]}" for a in (pixels, first))
             message = f"{path} is {here} pixels, but {images[0][0]} is {there}"
-            raise fail("E703", message, help="bring all images to one size; width x height are shown")
+            raise fail("E803", message, help="bring all images to one size; width x height are shown")
         x[i] = np.moveaxis(np.atleast_3d(pixels), -1, 0)
     y = np.array([label for _, label in images], np.int64)
     skipped = len(files) - len(images)
@@ -235,7 +235,7 @@ def _divided(
     small = [f"{class_names[c]} ({n})" for c, n in sorted(Counter(y.tolist()).items()) if n < 3]
     if small:
         message = f"{name}: classes with fewer than 3 examples: {', '.join(small)}"
-        raise fail("E706", message, help="train, valid and test need one of each class")
+        raise fail("E806", message, help="train, valid and test need one of each class")
     rng = np.random.default_rng(seed)
     parts: list[list[Array]] = [[], [], []]
     for c in range(len(class_names)):
@@ -258,4 +258,4 @@ def _names(names: Any, ending: str = "") -> str:
 
 def _unreadable(path: Path, expected: str, error: Exception) -> EinError:
     lines = str(error).strip().splitlines()
-    return fail("E702", f"{path} cannot be read as {expected}: {lines[0] if lines else type(error).__name__}")
+    return fail("E802", f"{path} cannot be read as {expected}: {lines[0] if lines else type(error).__name__}")

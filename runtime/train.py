@@ -101,14 +101,14 @@ def train(
 
 def _check(task: Task, settings: TrainSettings, device: str) -> None:
     if settings.augment != "none" and task.kind != "im":
-        raise fail("E711", f"augment={settings.augment} is for images; {task.name} has {task.input}")
+        raise fail("E811", f"augment={settings.augment} is for images; {task.name} has {task.input}")
     if len(task.train) < 2:
-        raise fail("E711", f"{task.name} has one training example; a batch needs two")
+        raise fail("E811", f"{task.name} has one training example; a batch needs two")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         said = str(error).strip().splitlines()
-        raise fail("E711", f"the device `{device}` cannot be used: {said[0] if said else 'not available'}") from None
+        raise fail("E811", f"the device `{device}` cannot be used: {said[0] if said else 'not available'}") from None
 
 
 class _Stop(Exception):

@@ -29,7 +29,7 @@ def save_weights(module: nn.Module, path: Path | str, about: Mapping[str, Any] |
         os.replace(partial, target)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise fail("E730", f"{target}: the weights cannot be written: {error}") from None
+        raise fail("E830", f"{target}: the weights cannot be written: {error}") from None
 
 
 def load_weights(module: nn.Module, path: Path | str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def load_weights(module: nn.Module, path: Path | str) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             about = (file.metadata() or {}).get(_ABOUT, "{}")
     except (OSError, SafetensorError) as error:
-        raise fail("E730", f"{path}: the weights cannot be read: {error}") from None
+        raise fail("E830", f"{path}: the weights cannot be read: {error}") from None
     _check_names(module.state_dict(), tensors, path)
     module.load_state_dict(tensors)
     found: dict[str, Any] = json.loads(about)
@@ -52,7 +52,7 @@ def _check_names(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tens
     said = [f"{words} {_some(names)}" for words, names in (("lack", missing), ("have also", extra)) if names]
     said += [f"give {name} as {list(given[name].shape)}, here {list(own[name].shape)}" for name in other[:3]]
     if said:
-        raise fail("E730", f"{path}: these weights are of another network: they {'; they '.join(said)}")
+        raise fail("E830", f"{path}: these weights are of another network: they {'; they '.join(said)}")
 
 
 def _some(names: list[str]) -> str:

@@ -135,7 +135,7 @@ def test_an_npz(tmp_path: Path) -> None:
     del found["test_y"]
     np.savez(tmp_path / "e.npz", **found)
     said = messages(load_task, str(tmp_path / "e.npz"))
-    assert said == [f"E701 {tmp_path}/e.npz: test_y missing; found train_x, train_y, valid_x, valid_y, test_x"]
+    assert said == [f"E801 {tmp_path}/e.npz: test_y missing; found train_x, train_y, valid_x, valid_y, test_x"]
 
 
 def test_a_csv_with_names(tmp_path: Path) -> None:
@@ -163,15 +163,15 @@ def test_a_csv_without_names_and_numbers_for_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "E702 {path}: the file has no rows"),
-        ("a,b\n", "E702 {path}: found 0 rows of 2 columns, expected values and a class column"),
-        ("1\n2\n", "E702 {path}: found 2 rows of 1 columns, expected values and a class column"),
-        ("a,b,label\n1,2,x\n1,oops,y\n", "E704 {path}: row 3, column 2 is 'oops', expected a number"),
-        ("label,a,b\nx,1,2\ny,1,\n", "E704 {path}: row 3, column 3 is '', expected a number"),
-        ("a,label\n1,x\n1,2,3\n", "E702 {path}: row 3 has 3 columns, expected 2 as in the first"),
-        ("a,b\n1,0.5\n2,1\n", "E705 {path}: the class column holds 0.5, expected whole numbers or names"),
-        ("a,b\n1,x\n2,x\n3,x\n4,y\n", "E706 d: classes with fewer than 3 examples: y (1)"),
-        ("a,b\n1,x\n2,x\n3,x\nnan,y\n4,y\n5,y\n", "E704 d: "),
+        ("", "E802 {path}: the file has no rows"),
+        ("a,b\n", "E802 {path}: found 0 rows of 2 columns, expected values and a class column"),
+        ("1\n2\n", "E802 {path}: found 2 rows of 1 columns, expected values and a class column"),
+        ("a,b,label\n1,2,x\n1,oops,y\n", "E804 {path}: row 3, column 2 is 'oops', expected a number"),
+        ("label,a,b\nx,1,2\ny,1,\n", "E804 {path}: row 3, column 3 is '', expected a number"),
+        ("a,label\n1,x\n1,2,3\n", "E802 {path}: row 3 has 3 columns, expected 2 as in the first"),
+        ("a,b\n1,0.5\n2,1\n", "E805 {path}: the class column holds 0.5, expected whole numbers or names"),
+        ("a,b\n1,x\n2,x\n3,x\n4,y\n", "E806 d: classes with fewer than 3 examples: y (1)"),
+        ("a,b\n1,x\n2,x\n3,x\nnan,y\n4,y\n5,y\n", "E804 d: "),
     ],
 )
 def test_a_csv_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
@@ -207,49 +207,49 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
     first = folder / "cat" / "0.png"
     odd = folder / "dog" / "odd.png"
     Image.new("L", (6, 5)).save(odd)
-    assert messages(load_task, str(folder)) == [f"E703 {odd} is 6 x 5 pixels, but {first} is 6 x 4"]
+    assert messages(load_task, str(folder)) == [f"E803 {odd} is 6 x 5 pixels, but {first} is 6 x 4"]
     odd.write_bytes(b"not an image")
-    assert messages(load_task, str(folder))[0].startswith(f"E702 {odd} cannot be read as an image: ")
+    assert messages(load_task, str(folder))[0].startswith(f"E802 {odd} cannot be read as an image: ")
     (folder / "empty").mkdir()
-    assert messages(load_task, str(folder)) == [f"E701 {folder}: found no images in empty"]
+    assert messages(load_task, str(folder)) == [f"E801 {folder}: found no images in empty"]
     nested = tmp_path / "nested"
     images(nested / "train")
-    assert messages(load_task, str(nested)) == [f"E701 {nested}: found no images in train"]
+    assert messages(load_task, str(nested)) == [f"E801 {nested}: found no images in train"]
 
 
 def test_data_that_is_not_there(tmp_path: Path) -> None:
-    assert messages(load_task, "digit") == ["E701 there is no data `digit`"]
+    assert messages(load_task, "digit") == ["E801 there is no data `digit`"]
     with pytest.raises(EinError, match="one of digits, iris, wine"):
         load_task("digit")
     text = tmp_path / "d.txt"
     text.write_text("x")
-    assert messages(load_task, str(text)) == [f"E701 {text}: data cannot be read from this kind of file"]
-    assert messages(load_task, str(tmp_path / "empty.npz"))[0].startswith("E701")
+    assert messages(load_task, str(text)) == [f"E801 {text}: data cannot be read from this kind of file"]
+    assert messages(load_task, str(tmp_path / "empty.npz"))[0].startswith("E801")
     (tmp_path / "folder").mkdir()
     said = messages(load_task, str(tmp_path / "folder"))
-    assert said == [f"E701 {tmp_path}/folder: found neither `train_x.npy` nor subfolders"]
+    assert said == [f"E801 {tmp_path}/folder: found neither `train_x.npy` nor subfolders"]
 
 
 def test_an_unseen_folder_that_cannot_be_used(tmp_path: Path) -> None:
     folder = unseen(tmp_path / "d", arrays(), {"n_classes": 2})
     said = messages(load_task, str(folder))
     wanted = [
-        f"E705 d: {split}_y holds the label 2 at 2, but the data is said to have 2 classes"
+        f"E805 d: {split}_y holds the label 2 at 2, but the data is said to have 2 classes"
         for split in ("train", "valid", "test")
     ]
     assert said == wanted
     for metadata, message in (
-        ({"n_classes": "3"}, f"E702 {folder}/metadata: `n_classes` is '3', expected a whole number"),
-        ([3], f"E702 {folder}/metadata: found a JSON list, expected an object with `n_classes`"),
-        ({"kind": "video"}, "E703 d: the kind of input `video` is not known"),
+        ({"n_classes": "3"}, f"E802 {folder}/metadata: `n_classes` is '3', expected a whole number"),
+        ([3], f"E802 {folder}/metadata: found a JSON list, expected an object with `n_classes`"),
+        ({"kind": "video"}, "E803 d: the kind of input `video` is not known"),
     ):
         (folder / "metadata").write_text(json.dumps(metadata))
         assert messages(load_task, str(folder)) == [message]
     (folder / "metadata").write_text("{")
-    assert messages(load_task, str(folder))[0].startswith(f"E702 {folder}/metadata cannot be read as JSON: ")
+    assert messages(load_task, str(folder))[0].startswith(f"E802 {folder}/metadata cannot be read as JSON: ")
     (folder / "valid_y.npy").unlink()
     (folder / "test_x.npy").unlink()
-    assert messages(load_task, str(folder)) == [f"E701 {folder}: valid_y.npy, test_x.npy missing"]
+    assert messages(load_task, str(folder)) == [f"E801 {folder}: valid_y.npy, test_x.npy missing"]
 
 
 def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
@@ -261,11 +261,11 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     folder = unseen(tmp_path / "d", found, {"n_classes": 3})
     np.save(folder / "train_x.npy", np.array([Bomb()], dtype=object))
     said = messages(load_task, str(folder))
-    assert said[0].startswith(f"E702 {folder}/train_x.npy cannot be read as a .npy file of numbers: ")
+    assert said[0].startswith(f"E802 {folder}/train_x.npy cannot be read as a .npy file of numbers: ")
     np.savez(tmp_path / "d.npz", **{**found, "train_x": np.array([Bomb()], dtype=object)})
-    assert messages(load_task, str(tmp_path / "d.npz"))[0].startswith("E702")
+    assert messages(load_task, str(tmp_path / "d.npz"))[0].startswith("E802")
     (folder / "train_x.npy").write_bytes(b"\x93NUMPY garbage")
-    assert messages(load_task, str(folder))[0].startswith("E702")
+    assert messages(load_task, str(folder))[0].startswith("E802")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -273,37 +273,37 @@ CHANGES: list[tuple[str, Any, list[str]]] = [
     (
         "train_x",
         lambda x: np.where(np.arange(x.size).reshape(x.shape) == 27, np.nan, x),
-        ["E704 arrays: train_x holds 1 value that is NaN, infinite or beyond 1e30, the first at [1, 0, 1, 2]"],
+        ["E804 arrays: train_x holds 1 value that is NaN, infinite or beyond 1e30, the first at [1, 0, 1, 2]"],
     ),
     (
         "valid_x",
         lambda x: x.astype(np.float64) * 1e300,
-        ["E704 arrays: valid_x holds 240 values that are NaN, infinite or beyond 1e30, the first at [0, 0, 0, 0]"],
+        ["E804 arrays: valid_x holds 240 values that are NaN, infinite or beyond 1e30, the first at [0, 0, 0, 0]"],
     ),
-    ("test_x", lambda x: x.astype(object), ["E704 arrays: test_x holds values of type object, expected numbers"]),
+    ("test_x", lambda x: x.astype(object), ["E804 arrays: test_x holds values of type object, expected numbers"]),
     (
         "valid_x",
         lambda x: x[:, 0],
         [
-            "E703 arrays: valid_x is 12 x 4 x 5; input of kind `im` has 4 axes, the batch first",
-            "E703 arrays: an example of valid_x is 4 x 5, of train_x 1 x 4 x 5",
+            "E803 arrays: valid_x is 12 x 4 x 5; input of kind `im` has 4 axes, the batch first",
+            "E803 arrays: an example of valid_x is 4 x 5, of train_x 1 x 4 x 5",
         ],
     ),
-    ("test_x", lambda x: x[:, :, :3], ["E703 arrays: an example of test_x is 1 x 3 x 5, of train_x 1 x 4 x 5"]),
-    ("train_x", lambda x: x[:7], ["E703 arrays: train_x has 7 examples, train_y has 12 labels"]),
+    ("test_x", lambda x: x[:, :, :3], ["E803 arrays: an example of test_x is 1 x 3 x 5, of train_x 1 x 4 x 5"]),
+    ("train_x", lambda x: x[:7], ["E803 arrays: train_x has 7 examples, train_y has 12 labels"]),
     (
         "valid_x",
         lambda x: x[:0],
-        ["E706 arrays: valid_x is empty: 0 x 1 x 4 x 5", "E703 arrays: valid_x has 0 examples, valid_y has 12 labels"],
+        ["E806 arrays: valid_x is empty: 0 x 1 x 4 x 5", "E803 arrays: valid_x has 0 examples, valid_y has 12 labels"],
     ),
-    ("train_y", lambda y: y + 0.5, ["E705 arrays: train_y holds values of type float64, expected whole numbers"]),
-    ("train_y", lambda y: y - 1, ["E705 arrays: train_y holds the label -1 at 0; classes count from 0"]),
-    ("valid_y", lambda y: np.eye(3)[y], ["E705 arrays: valid_y is 12 x 3; labels are one whole number an example"]),
-    ("valid_y", lambda y: y + 3, ["E705 arrays: valid_y holds classes that train_y does not: 3, 4, 5"]),
+    ("train_y", lambda y: y + 0.5, ["E805 arrays: train_y holds values of type float64, expected whole numbers"]),
+    ("train_y", lambda y: y - 1, ["E805 arrays: train_y holds the label -1 at 0; classes count from 0"]),
+    ("valid_y", lambda y: np.eye(3)[y], ["E805 arrays: valid_y is 12 x 3; labels are one whole number an example"]),
+    ("valid_y", lambda y: y + 3, ["E805 arrays: valid_y holds classes that train_y does not: 3, 4, 5"]),
     (
         "train_y",
         lambda y: y[:0],
-        ["E706 arrays: train_y is empty", "E703 arrays: train_x has 12 examples, train_y has 0 labels"],
+        ["E806 arrays: train_y is empty", "E803 arrays: train_x has 12 examples, train_y has 0 labels"],
     ),
 ]
 
@@ -320,22 +320,22 @@ def test_all_findings_come_at_once() -> None:
     found["train_x"][0] = np.inf
     found["valid_y"] = found["valid_y"] - 5
     found["test_x"] = found["test_x"][:2]
-    assert [m.split()[0] for m in messages(task_of, found)] == ["E704", "E705", "E703"]
+    assert [m.split()[0] for m in messages(task_of, found)] == ["E804", "E805", "E803"]
 
 
 def test_kinds_that_the_rank_does_not_tell() -> None:
-    assert messages(task_of, arrays((7, 3))) == ["E703 arrays: train_x is 12 x 7 x 3, which names no kind of input"]
+    assert messages(task_of, arrays((7, 3))) == ["E803 arrays: train_x is 12 x 7 x 3, which names no kind of input"]
     assert messages(task_of, arrays((7,)), kind="tok")[0] == (
-        "E704 arrays: train_x holds values of type float32, expected whole numbers"
+        "E804 arrays: train_x holds values of type float32, expected whole numbers"
     )
     found = {name: np.abs(x).astype(np.int64) for name, x in arrays((7,)).items()}
     found["valid_x"][1, 1] = -4
-    assert messages(task_of, found, kind="tok") == ["E704 arrays: valid_x holds the token -4; tokens count from 0"]
+    assert messages(task_of, found, kind="tok") == ["E804 arrays: valid_x holds the token -4; tokens count from 0"]
 
 
 def test_one_class_is_nothing_to_learn_and_empty_classes_are_noted() -> None:
     said = messages(task_of, arrays(classes=1))
-    assert said == ["E705 arrays: there is one class only; there is nothing to learn"]
+    assert said == ["E805 arrays: there is one class only; there is nothing to learn"]
     assert task_of(arrays(classes=3), classes=5).notes == ("2 of 5 classes have no examples: 3, 4",)
 
 

@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         "`clip` is `inf`, expected a norm of at least 0 (0: no clipping)",
         "`momentum` is for sgd alone",
     ]
-    assert {d.code for d in caught.value.diagnostics} == {"E710"}
+    assert {d.code for d in caught.value.diagnostics} == {"E810"}
     assert "batch, lr, optimiser" in caught.value.diagnostics[2].help
 
 

@@ -1,0 +1,68 @@
+"""ein: spaces of neural architectures as text, from a grammar to trained networks.
+
+Everything that the command line does is one call of what is named here. Importing this loads
+neither torch nor networkx; what needs them imports them when it is called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ein.compiler.graph import OpGraph
+    from ein.grammar.derivation import Derivation
+    from ein.grammar.diagnostics import Diagnostic, EinError
+    from ein.networks import build, draw, emit, lower, optimise
+    from ein.runtime.data import Task
+    from ein.space import Space, architecture, check, load
+
+__version__ = "0.1.0"
+DISTRIBUTION = "ein-lang"
+"""The name to install; `ein` on the index is somebody else's."""
+
+_HOMES = {
+    "Derivation": "ein.grammar.derivation",
+    "Diagnostic": "ein.grammar.diagnostics",
+    "EinError": "ein.grammar.diagnostics",
+    "OpGraph": "ein.compiler.graph",
+    "Space": "ein.space",
+    "Task": "ein.runtime.data",
+    "architecture": "ein.space",
+    "build": "ein.networks",
+    "check": "ein.space",
+    "draw": "ein.networks",
+    "emit": "ein.networks",
+    "load": "ein.space",
+    "lower": "ein.networks",
+    "optimise": "ein.networks",
+}
+
+__all__ = [
+    "DISTRIBUTION",
+    "Derivation",
+    "Diagnostic",
+    "EinError",
+    "OpGraph",
+    "Space",
+    "Task",
+    "__version__",
+    "architecture",
+    "build",
+    "check",
+    "draw",
+    "emit",
+    "load",
+    "lower",
+    "optimise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ein' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

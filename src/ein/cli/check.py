@@ -1,0 +1,91 @@
+"""`ein check`, `ein fmt`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ein.cli.common import json_option, print_json, tell
+from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail
+
+
+@click.command("check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@json_option
+def check_command(files: tuple[str, ...], as_json: bool) -> int:
+    """Every mistake of a file, in one run. FILE is a path, a library name, or - for standard input.
+
+    \b
+    ein check my.ein
+    ein check einspace std --json
+    """
+    found: list[Diagnostic] = []
+    for file in files:
+        diagnostics = _check(file)
+        found += diagnostics
+        if not as_json:
+            tell(diagnostics)
+    errors = sum(d.severity == "error" for d in found)
+    warnings = sum(d.severity == "warning" for d in found)
+    if as_json:
+        print_json([diagnostic.to_json() for diagnostic in found])
+    elif errors or warnings:
+        click.echo(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}", err=True)
+    else:
+        click.echo(f"{', '.join(files)}: no mistakes")
+    return 1 if errors else 0
+
+
+def _check(file: str) -> list[Diagnostic]:
+    from ein.grammar.check import check
+
+    try:
+        return check(_standard_input() if file == "-" else file)[1]
+    except EinError as error:
+        return list(error.diagnostics)
+
+
+def _standard_input() -> Source:
+    data = sys.stdin.buffer.read(10**6 + 1)
+    try:
+        return Source("-", data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise fail("E602", f"standard input is not UTF-8 text (byte {error.start})") from None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@click.command("fmt")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; status 1 if a file would change.")
+def fmt_command(files: tuple[str, ...], only_check: bool) -> int:
+    """Rewrites files in the one canonical form; comments stay. FILE is a path, or - for a filter.
+
+    \b
+    ein fmt my.ein
+    ein fmt --check *.ein
+    """
+    from ein.grammar.files import write
+    from ein.grammar.load import find
+    from ein.grammar.printer import format_source
+
+    changed = 0
+    for file in files:
+        source = _standard_input() if file == "-" else find(file)[0]
+        text = format_source(source)
+        if file == "-":
+            click.echo(text, nl=False)
+        elif text != source.text:
+            changed += 1
+            if only_check:
+                click.echo(f"{file} is not in canonical form", err=True)
+            elif not Path(file).is_file():
+                raise fail("E605", f"`{file}` is of the library and is not rewritten")
+            else:
+                write(Path(file), text)
+                click.echo(f"{file}: rewritten", err=True)
+    return 1 if only_check and changed else 0

@@ -1,0 +1,166 @@
+"""`ein show`, `ein compile`, `ein draw`: of one architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ein.cli.common import amount, json_option, print_json, request, request_options
+from ein.grammar.derivation import Derivation
+
+if TYPE_CHECKING:
+    from ein.compiler.graph import OpGraph
+
+ARCH = "ARCH is a library architecture (zoo/resnet18), a file with an `arch`, file.ein:name, or a derivation file."
+
+_DIRECTIONS = {"down": "TB", "right": "LR", None: None}
+
+
+def _read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
+    from ein.grammar.files import read_architecture
+
+    return read_architecture(arch, request(settings, input, output))
+
+
+@click.command("show", epilog=ARCH)
+@click.argument("arch")
+@click.option("--after", metavar="STAGE", help="The operation graph after lower, a pass by name, or optimise.")
+@request_options(limits=False)
+@json_option
+def show_command(
+    arch: str, after: str | None, settings: tuple[str, ...], input: str | None, output: str | None, as_json: bool
+) -> None:
+    """Term, types, parameters, MACs and memory of an architecture, or its graph after a stage of the compiler.
+
+    \b
+    ein show zoo/resnet18
+    ein show drawn/einspace-7-0.ein --after lower
+    """
+    derivation = _read(arch, settings, input, output)
+    if after is not None:
+        from ein.compiler.graph import to_text
+
+        click.echo(to_text(_after(derivation, after)))
+    elif as_json:
+        from ein.cli.sample import facts
+
+        print_json(facts(derivation))
+    else:
+        _show(derivation)
+
+
+def _show(derivation: Derivation) -> None:
+    from ein.grammar.files import laid_out
+
+    cost = derivation.cost
+    click.echo(f"{derivation.id}")
+    click.echo(f"types       {derivation.input!r} -> {derivation.type!r}")
+    click.echo(f"modules     {cost.modules}")
+    click.echo(f"parameters  {cost.parameters:,}")
+    click.echo(f"MACs        {cost.macs:,} for one example")
+    click.echo(f"elements    {cost.elements:,} in all results ({amount(4 * cost.elements)}B in float32)")
+    click.echo()
+    click.echo(laid_out(derivation))
+
+
+def _after(derivation: Derivation, stage: str) -> OpGraph:
+    """The graph after `lower`, after every pass up to the one named, or after all of them."""
+    from ein.compiler.lower import lower
+    from ein.compiler.passes import PIPELINE, optimise
+
+    names = [step.name for step in PIPELINE]
+    graph = lower(derivation.term)
+    if stage == "lower":
+        return graph
+    if stage not in (*names, "optimise"):
+        raise click.UsageError(f"there is no stage `{stage}`; there are lower, {', '.join(names)}, optimise")
+    last = len(names) if stage == "optimise" else names.index(stage) + 1
+    return optimise(graph, PIPELINE[:last]).graph
+
+
+@click.command("compile", epilog=ARCH)
+@click.argument("arch")
+@click.option("-o", "--out", metavar="FILE", help="Where to write; standard output if not given.")
+@click.option("--format", "form", type=click.Choice(["torch", "graph"]), default="torch", show_default=True)
+@click.option("--no-optimise", is_flag=True, help="Leave out all passes: a line for each operator.")
+@click.option("--name", default="Net", show_default=True, help="Name of the class.")
+@request_options(limits=False)
+def compile_command(
+    arch: str,
+    out: str | None,
+    form: str,
+    no_optimise: bool,
+    name: str,
+    settings: tuple[str, ...],
+    input: str | None,
+    output: str | None,
+) -> None:
+    """Standalone torch source of an architecture: it needs torch alone and defines Net(nn.Module).
+
+    \b
+    ein compile zoo/resnet8 -o net.py
+    ein compile zoo/resnet18 --input "im[1, 64, 64]" --output "vec[7]"
+    """
+    from ein.compiler.graph import to_text
+    from ein.grammar.files import write
+    from ein.networks import describe, emit, lower, optimise
+
+    derivation = _read(arch, settings, input, output)
+    graph = lower(derivation)
+    graph = graph if no_optimise else optimise(graph)
+    try:
+        text = to_text(graph) + "\n" if form == "graph" else emit(graph, name, describe(derivation))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write(Path(out), text)
+        click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
+
+
+@click.command("draw", epilog=ARCH)
+@click.argument("arch")
+@click.option("-o", "--out", required=True, metavar="FILE", help="The picture: .svg, .png, .pdf or .dot.")
+@click.option("--view", type=click.Choice(["graph", "derivation"]), default="graph", show_default=True)
+@click.option("--optimise", "optimised", is_flag=True, help="Draw the graph after all passes.")
+@click.option("--direction", type=click.Choice(["down", "right"]), help="Default: what fits the picture.")
+@click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0.1, 10), help="Of a PNG.")
+@click.option("-v", "verbose", is_flag=True, help="Say which layout engine is used.")
+@request_options(limits=False)
+def draw_command(
+    arch: str,
+    out: str,
+    view: str,
+    optimised: bool,
+    direction: str | None,
+    scale: float,
+    verbose: bool,
+    settings: tuple[str, ...],
+    input: str | None,
+    output: str | None,
+) -> None:
+    """A picture of an architecture: its operation graph with shapes, or its derivation.
+
+    \b
+    ein draw zoo/resnet8 -o resnet8.svg
+    ein draw drawn/einspace-7-0.ein -o tree.png --view derivation
+    """
+    from ein.compiler.draw import SUFFIXES, draw
+    from ein.compiler.layout import engine_name
+    from ein.networks import lower, optimise
+
+    if Path(out).suffix.lower() not in SUFFIXES:
+        raise click.UsageError(f"the picture must end in {', '.join(SUFFIXES)}, and this is `{out}`")
+    derivation = _read(arch, settings, input, output)
+    what = optimise(lower(derivation)) if optimised and view == "graph" else derivation
+    if verbose:
+        click.echo(f"layout: {engine_name()}", err=True)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    written = draw(
+        what, out, view=view, title=Path(arch).stem, direction=_DIRECTIONS[direction], scale=scale,
+        say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    click.echo(f"{written}: {written.stat().st_size:,} bytes", err=True)

@@ -1,0 +1,76 @@
+"""From a derivation to a graph, source, a module, a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ein.grammar.derivation import Derivation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ein.compiler.graph import OpGraph
+
+
+def lower(derivation: Derivation) -> OpGraph:
+    """The operation graph as the derivation says it, identities included."""
+    from ein.compiler.lower import lower as lower_term
+
+    return lower_term(derivation.term)
+
+
+def optimise(graph: OpGraph) -> OpGraph:
+    """The graph after all passes: the same function for the same weights."""
+    from ein.compiler.passes import optimise as run_passes
+
+    return run_passes(graph).graph
+
+
+def emit(what: Derivation | OpGraph, name: str = "Net", docstring: str | None = None) -> str:
+    """Standalone torch source with one class `name`. A derivation is lowered and optimised first."""
+    from ein.compiler.emit import emit as emit_graph
+
+    return emit_graph(_graph(what), name, docstring if docstring is not None else describe(what))
+
+
+def build(what: Derivation | OpGraph, seed: int = 0) -> nn.Module:
+    """The network with fresh weights of `seed`; the global random state is left as it was."""
+    from ein.compiler.emit import emit as emit_graph
+    from ein.compiler.load import load
+    from ein.runtime.seeding import seeded
+
+    with seeded(seed):
+        module: nn.Module = load(emit_graph(_graph(what), "Net", describe(what)))
+    return module
+
+
+def draw(
+    what: Derivation | OpGraph,
+    path: str | os.PathLike[str],
+    *,
+    say: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Path:
+    """Writes a picture in the form that the path ends in (svg, png, pdf, dot); returns the path written.
+
+    Options: view ("graph" or "derivation"), title, direction, scale.
+    """
+    from ein.compiler.draw import draw as draw_picture
+
+    return draw_picture(what, path, say=say, **options)
+
+
+def _graph(what: Derivation | OpGraph) -> OpGraph:
+    return optimise(lower(what)) if isinstance(what, Derivation) else what
+
+
+def describe(what: Derivation | OpGraph) -> str | None:
+    """What a reader of the source wants to know: which network this is, and how to write it."""
+    if not isinstance(what, Derivation):
+        return None
+    cost = what.cost
+    types = f"{what.input!r} -> {what.type!r}"
+    return f"{what.id}\n\n{types}: {cost.parameters:,} parameters, {cost.macs:,} MACs.\n\n{what.text}"
