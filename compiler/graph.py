@@ -253,7 +253,7 @@ def to_text(graph: OpGraph) -> str:
     """One line for each node: number, operator, sources, types; weights and provenance behind `#`."""
     rows = [_row(graph, number, node) for number, node in graph.nodes()]
     width = min(72, max(len(line) for line, _ in rows))
-    return "".join(f"{line:<{width}}  # {note}\n" if note else f"{line}\n" for line, note in rows)
+    return "\n".join(f"{line:<{width}}  # {note}" if note else line for line, note in rows)
 
 
 def _row(graph: OpGraph, number: int, node: Node) -> tuple[str, str]:

@@ -18,8 +18,10 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from ein.grammar.diagnostics import DISTRIBUTION
+
 FORMATS = ("svg", "png", "pdf")
-INSTALL = "pip install 'ein-lang[draw]'"
+INSTALL = f"pip install '{DISTRIBUTION}[draw]'"
 TIMEOUT = 60.0
 """Seconds for one picture."""
 PIXELS = 16_000

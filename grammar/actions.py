@@ -221,8 +221,6 @@ ACTIONS: dict[str, Action] = {
     "derivation": _derivation,
 }
 
-NESTING = frozenset(
-    ("call", "selection", "index", "layout", "group", "choice_set", "unary", "binary", "sequence", "branches")
-    + ("alternatives", "qualified", "bound_term", "conditional", "bundle_type", "power_type")
-)
+_EXPRESSIONS = "call selection index layout group choice_set unary binary sequence branches alternatives"
+NESTING = frozenset(f"{_EXPRESSIONS} qualified bound_term conditional bundle_type power_type".split())
 """The productions that put a node into a node; how deep they may stand in one another is bounded."""

@@ -103,7 +103,11 @@ def _weights(grammar: Grammar) -> Iterator[Diagnostic]:
         for alternative in rule.alternatives:
             weight = alternative.weight
             if weight is not None and weight.names <= set(grammar.env):
-                value = weight.evaluate(grammar.env)
+                try:
+                    value = weight.evaluate(grammar.env)
+                except Inapplicable as error:
+                    yield Diagnostic("E503", error.reason, error.span or weight.expr.span)
+                    continue
                 if isinstance(value, Percentage):
                     values.append((value, weight))
         total = sum(value for value, _ in values)
@@ -123,6 +127,8 @@ def _trial(grammar: Grammar) -> list[Diagnostic]:
     try:
         sampler.draw(seed=0, attempts=TRIAL, seconds=2.0)
     except EinError as error:
+        if error.diagnostics[0].code != "E704":
+            return list(error.diagnostics)
         only_types = all(kind in ("type", "goal") for kind, _ in sampler.failures)
         finding = error.diagnostics[0]
         if only_types:

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
 from ein.grammar.bodies import elaborate
+from ein.grammar.computed import Build
 from ein.grammar.diagnostics import NOWHERE, Diagnostic, Span
 from ein.grammar.numbers import Choices, Formula, Inapplicable, Order
-from ein.grammar.patterns import Build, Match
+from ein.grammar.patterns import Match
 from ein.grammar.tensors import Body
 from ein.grammar.types import ValueType, elements
 
@@ -272,13 +273,14 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A macro in place. `match` binds the dimensions of its signature, `build` computes its output."""
+    """A macro in place. `match` binds the dimensions `bound` of its signature, `build` computes its output."""
 
     macro: str
     body: Term
     span: Span
     match: Match | None = None
     build: Build | None = None
+    bound: frozenset[str] = frozenset()
 
 
 Term: TypeAlias = Use | RuleUse | Series | Parallel | Copies | Repeated | Expanded

@@ -12,12 +12,13 @@ from typing import Any
 
 from ein.grammar import cfg
 from ein.grammar import syntax as s
+from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Source, Span, fail, order
-from ein.grammar.expand import KINDS, Expander, Scope, type_names
+from ein.grammar.expand import KINDS, Expander, Scope, check_kind, type_names
 from ein.grammar.load import Module, load_modules
-from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
+from ein.grammar.numbers import Evaluate, Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
 from ein.grammar.parser import parse_expression, parse_limit, parse_type
-from ein.grammar.patterns import KIND, compile_pattern, compile_type
+from ein.grammar.patterns import KIND, compile_pattern
 from ein.grammar.printer import print_file
 from ein.grammar.types import Tensor, ValueType
 
@@ -131,6 +132,7 @@ class _Checker:
             match statement:
                 case s.GrammarDecl(_, parameters):
                     scope.parameters = frozenset(p.name for p in parameters)
+                    scope.defaults = {p.name: p.default for p in parameters if p.default is not None}
                 case s.TypeDecl(name, axes, element):
                     self._once(first, "type", name, statement)
                     if element not in (None, "int", "bool", "float"):
@@ -162,6 +164,7 @@ class _Checker:
                     local.setdefault(statement.name, []).append(operator(statement, scope))
                 except EinError as error:
                     self.diagnostics += error.diagnostics
+                    scope.broken.add(statement.name)
         for name, overloads in local.items():
             self._shadow(name, imported, overloads[0].declaration, root)
             scope.macros.pop(name, None)
@@ -216,15 +219,16 @@ class _Checker:
     def _start(self, statements: tuple[s.Statement, ...]) -> str | None:
         said = next((x for x in statements if isinstance(x, s.StartDecl)), None)
         rules = [x for x in statements if isinstance(x, s.RuleDecl)]
-        if said is not None:
-            if said.rule not in {r.name for r in rules}:
-                help = nearest(said.rule, {r.name for r in rules})
-                self._report(fail("E201", f"there is no rule `{said.rule}`", said.span, help=help))
-            return said.rule
-        if rules and rules[0].parameters:
-            text = f"`{rules[0].name}` is the start and cannot have parameters"
-            self._report(fail("E504", text, rules[0].span, help="name another rule with `start`"))
-        return rules[0].name if rules else None
+        if said is not None and said.rule not in {r.name for r in rules}:
+            help = nearest(said.rule, {r.name for r in rules})
+            self._report(fail("E201", f"there is no rule `{said.rule}`", said.span, help=help))
+            return None
+        start = next((r for r in rules if said is None or r.name == said.rule), None)
+        if start is not None and start.parameters:
+            text = f"`{start.name}` is the start and cannot have parameters"
+            self._report(fail("E504", text, (said or start).span, help="name another rule with `start`"))
+            return None
+        return start.name if start else None
 
     def _architectures(
         self,
@@ -240,7 +244,7 @@ class _Checker:
                 continue
             try:
                 name = f"arch {statement.name}"
-                goal = None if statement.input is None else s.Goal(statement.input, statement.output)
+                goal = None if statement.input is None else s.Goal(_open_sizes(statement.input, env))
                 rules[name] = expander.rule(name, (), goal, statement.body, statement.span)
                 ends = self._arch_types(statement, env, input, output)
                 found[statement.name] = cfg.Architecture(statement.name, name, *ends, statement.span)
@@ -251,23 +255,29 @@ class _Checker:
     def _arch_types(
         self, arch: s.ArchDecl, env: Mapping[str, Any], input: ValueType | None, output: ValueType | None
     ) -> tuple[ValueType | None, ValueType | None]:
-        """The declared types where they are numbers; else what the file or the caller says."""
+        """Input and expected output of an architecture; another input leaves the output open."""
         asked = self._override("input", self.request.input)
         if arch.input is None:
             return asked or input, output
-        try:
-            declared = compile_type(arch.input, set(env), frozenset(self.scope.kinds))(dict(env))
-        except EinError:
+        declared = self._computed(arch.input, env)
+        if declared is None:
             if asked is None and input is None:
                 text = f"the sizes of the input of `{arch.name}` are open"
-                raise fail("E701", text, arch.input.span, help='give them: `--input "im[3, 32, 32]"`') from None
+                raise fail("E701", text, arch.input.span, help='give them: `--input "im[3, 32, 32]"`')
             return asked or input, None
-        except Inapplicable as error:
-            raise fail("E207", error.reason, arch.input.span) from None
         if asked is not None and asked is not declared:
             _same_form(declared, asked, arch.input.span, "input")
             return asked, None
-        return declared, None
+        return declared, self._computed(arch.output, env) if arch.output is not None else None
+
+    def _computed(self, type: s.Type, env: Mapping[str, Any]) -> ValueType | None:
+        """The type as numbers, or None where a name in it is open."""
+        if not set(type_names(type)) <= set(env):
+            return None
+        try:
+            return compile_type(type, set(env), frozenset(self.scope.kinds))(dict(env))
+        except Inapplicable as error:
+            raise fail("E207", error.reason, error.span or type.span) from None
 
     # --- parameters
 
@@ -401,17 +411,16 @@ def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
     kinds = frozenset(scope.kinds)
     bound = set(names)
     computes = declaration.body != s.Name("wires")
-    lengths, others = _run_lengths(declaration.guards, frozenset(names))
+    lengths = _run_lengths(declaration.guards, frozenset(names))
     match = compile_pattern(declaration.input, bound, kinds, computes, lengths)
-    guards = tuple(formula(guard, frozenset(bound)) for guard in others)
+    guards = tuple(formula(guard, frozenset(bound)) for guard in declaration.guards)
     build = compile_type(declaration.output, bound, kinds)
     return cfg.Operator(declaration, parameters, match, guards, build, scope.module)
 
 
-def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> tuple[dict[str, Any], list[s.Expr]]:
-    """Guards of the form `len(s) == axis - 1`, which say where a run ends; and the others."""
-    lengths: dict[str, Any] = {}
-    others = []
+def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> dict[str, Evaluate]:
+    """What guards of the form `len(s) == axis - 1` say: where a run ends, so that one split is tried."""
+    lengths: dict[str, Evaluate] = {}
     for guard in guards:
         match guard:
             case s.Binary("==", s.Call(s.Name("len"), (s.Argument(s.Name(run)),)), expr) if (
@@ -419,8 +428,8 @@ def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> tupl
             ):
                 lengths[run] = formula(expr, parameters).evaluate
             case _:
-                others.append(guard)
-    return lengths, others
+                pass
+    return lengths
 
 
 def _op_parameters(declaration: s.OpDecl) -> tuple[cfg.Parameter, ...]:
@@ -437,9 +446,11 @@ def _op_parameters(declaration: s.OpDecl) -> tuple[cfg.Parameter, ...]:
         if isinstance(default, s.Name) and kind in ("fn", "name"):
             default = s.String(default.name, span=default.span)
         compiled = None if default is None else formula(default, earlier)
-        if kind is None and compiled is not None:
+        if kind is None and compiled is not None and not isinstance(default, s.Group):
             kind = "int"
         found.append(cfg.Parameter(parameter.name, kind, compiled, parameter.span))
+        if compiled is not None and not compiled.names:
+            check_kind(compiled, found[-1])
     return tuple(found)
 
 
@@ -448,6 +459,14 @@ def _same_form(declared: ValueType, asked: ValueType, span: Span, what: str) -> 
     if not same or declared.kind != asked.kind or len(declared.sizes) != len(asked.sizes):  # type: ignore[union-attr]
         text = f"the {what} of this space is {declared!r}, and {asked!r} is asked for"
         raise fail("E703", text, span, help="only the numbers can be replaced: the kind and the number of axes stay")
+
+
+def _open_sizes(type: s.Type, env: Mapping[str, Any]) -> s.Type:
+    """The pattern that binds the open names of an input and takes any number elsewhere."""
+    if not isinstance(type, s.KindType):
+        return type
+    dims = tuple(d if isinstance(d, s.Name) and d.name not in env else s.Blank(span=d.span) for d in type.dims)
+    return s.KindType(type.kind, dims, span=type.span)
 
 
 def _limit(bound: s.Bound, env: Mapping[str, Any]) -> dict[str, int]:

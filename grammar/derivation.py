@@ -192,11 +192,14 @@ class _Builder:
         rule = instance.rule
         body = self.results.pop()
         span = rule.alternatives[choice[0]].span
-        named = t.Named(rule.name, body, span, False, rule.anonymous, instance.values, choice, probability)
-        self.results.append(named)
+        values = instance.values
+        self.results.append(
+            t.Named(rule.name, body, body.input, body.output, span, False, rule.anonymous, values, choice, probability)
+        )
 
     def _named(self, name: str, span: Any) -> None:
-        self.results.append(t.Named(name, self.results.pop(), span, True))
+        body = self.results.pop()
+        self.results.append(t.Named(name, body, body.input, body.output, span, True))
 
     def _begin_program(self, program: Program, input: ValueType) -> None:
         if len(program) == 1:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+DISTRIBUTION = "ein-lang"
+"""The name to install; `ein` on the index is somebody else's."""
+
 Severity = Literal["error", "warning", "note"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import assert_never
 
 from ein.grammar import syntax as s
@@ -63,7 +62,7 @@ def _bare(node: s.Expr) -> Doc:
         case s.Boolean(value):
             return "true" if value else "false"
         case s.Call(function, arguments):
-            return (_called(function), _bracketed("(", map(_argument, arguments), ")", node.span))
+            return (_called(function), bracketed("(", map(argument, arguments), ")", node.span))
         case s.Star(operand):
             return ("*", expression(operand, PRIMARY))
         case s.Index(operand, entries):
@@ -71,9 +70,9 @@ def _bare(node: s.Expr) -> Doc:
         case s.Layout(operand, entries):
             return (expression(operand, ALTERNATIVES), Group(Nest(2, (LINE, "-> ", axes(entries))), node.span))
         case s.Group(items):
-            return _bracketed("(", map(_argument, items), ")", node.span)
+            return bracketed("(", map(argument, items), ")", node.span)
         case s.ChoiceSet(items):
-            return _bracketed("{", map(_item, items), "}", node.span)
+            return bracketed("{", map(_item, items), "}", node.span)
         case s.Unary(operator, operand):
             rung = NOT if operator == "not" else UNARY
             return (operator if operator == "-" else f"{operator} ", expression(operand, rung))
@@ -111,7 +110,7 @@ def _chain(node: s.Binary) -> Doc:
 
 
 def _continues(left: s.Binary, right: s.Binary, rung: int) -> bool:
-    """Whether `left`, the left side of `right`, goes on its chain. `M ^ 2 * k` would be, and is written `(M ^ 2) * k`."""
+    """Whether `left`, on the left of `right`, belongs to its chain. `M ^ 2 * k` would, and is written `(M ^ 2) * k`."""
     if left is right:
         return True
     same = _BINARY[left.operator][0] == rung and rung not in (COMPARISON, POWER)
@@ -156,7 +155,7 @@ def _binding(binding: s.Binding) -> Doc:
     return Group((f"{shown} = ", Nest(2, expression(binding.value, BRANCHES))), binding.span)
 
 
-def _argument(argument: s.Argument) -> Doc:
+def argument(argument: s.Argument) -> Doc:
     if argument.name is None:
         return expression(argument.value)
     if argument.choice:
@@ -189,7 +188,7 @@ def _infix(sign: str, parts: list[Doc], span: Span) -> Doc:
     return Group(join((LINE, sign), [Nest(2, part) for part in parts]), span)
 
 
-def _bracketed(opener: str, entries: Iterable[Doc], closer: str, span: Span) -> Doc:
+def bracketed(opener: str, entries: Iterable[Doc], closer: str, span: Span) -> Doc:
     docs = list(entries)
     if not docs:
         return opener + closer
@@ -202,13 +201,13 @@ def _bracketed(opener: str, entries: Iterable[Doc], closer: str, span: Span) -> 
 def type_(node: s.Type) -> Doc:
     match node:
         case s.KindType(kind, dims):
-            return (kind, _bracketed("[", map(_dim, dims), "]", node.span))
+            return (kind, bracketed("[", map(_dim, dims), "]", node.span))
         case s.TypeName(name):
             return name
         case s.Blank():
             return "_"
         case s.BundleType(members):
-            return _bracketed("(", map(_member, members), ")", node.span)
+            return bracketed("(", map(_member, members), ")", node.span)
         case s.PowerType(base, count):
             bare = isinstance(count, s.Number | s.Name)
             return (type_(base), " ^ ", expression(count, PRIMARY) if bare else ("(", expression(count, SUM), ")"))
@@ -228,138 +227,3 @@ def _dim(dim: s.Dim) -> Doc:
 
 def _member(member: s.Member) -> Doc:
     return type_(member.type) if member.name is None else (f"{member.name}: ", type_(member.type))
-
-
-def _arrow(taken: s.Type, made: s.Type, live: bool = False) -> Doc:
-    return Group((type_(taken), LINE, "-> live " if live else "-> ", type_(made)), taken.span.to(made.span))
-
-
-def _goal(goal: s.Goal) -> Doc:
-    return type_(goal.input) if goal.output is None else _arrow(goal.input, goal.output, goal.live)
-
-
-# --- statements
-
-
-def statement(node: s.Statement) -> Doc:
-    match node:
-        case s.Version(number):
-            return f"ein {number}"
-        case s.GrammarDecl(name, parameters):
-            return (f"grammar {name}", _parameters(parameters, node.span))
-        case s.Import(module, path, names):
-            shown = f'"{module}"' if path else module
-            return (f"import {shown}", (" ", _bracketed("(", map(_alias, names), ")", node.span)) if names else ())
-        case s.TypeDecl(name, names, element):
-            return f"type {name}[{', '.join(names)}]" + (f" : {element}" if element else "")
-        case s.OpDecl():
-            return _op(node)
-        case s.MacroDecl(name, parameters, goal, body):
-            return _definition(f"def {name}", parameters, goal and _goal(goal), body, node.span)
-        case s.RuleDecl(name, parameters, goal, body):
-            return _definition(f"rule {name}", parameters, goal and _goal(goal), body, node.span)
-        case s.ArchDecl(name, taken, made, body):
-            return _definition(f"arch {name}", (), taken and made and _arrow(taken, made), body, node.span)
-        case s.InputDecl(kind):
-            return ("input ", type_(kind))
-        case s.OutputDecl(kind):
-            return ("output ", type_(kind))
-        case s.LimitDecl(bounds):
-            return Group(("limit ", Nest(2, join((",", LINE), [_bound(bound) for bound in bounds]))), node.span)
-        case s.StartDecl(rule):
-            return f"start {rule}"
-        case s.DerivationDecl():
-            return _derivation(node)
-        case _:
-            assert_never(node)
-
-
-def _parameters(parameters: tuple[s.Parameter, ...], span: Span) -> Doc:
-    return _bracketed("(", map(_parameter, parameters), ")", span) if parameters else ()
-
-
-def _parameter(parameter: s.Parameter) -> Doc:
-    kind = f": {parameter.kind}" if parameter.kind else ""
-    default = (" = ", expression(parameter.default, OR)) if parameter.default is not None else ()
-    return (f"{parameter.name}{kind}", default)
-
-
-def _alias(alias: s.Alias) -> Doc:
-    return alias.name if alias.alias is None else f"{alias.name} as {alias.alias}"
-
-
-def _bound(bound: s.Bound) -> Doc:
-    return (f"{bound.name} <= ", expression(bound.value, SUM))
-
-
-def _head(head: str, parameters: tuple[s.Parameter, ...], goal: Doc | None, span: Span) -> Doc:
-    shown = (head, _parameters(parameters, span))
-    return Group((shown, Nest(2, (LINE, ": ", goal)))) if goal is not None else shown
-
-
-def _definition(head: str, parameters: tuple[s.Parameter, ...], goal: Doc | None, body: s.Expr, span: Span) -> Doc:
-    return (_head(head, parameters, goal, span), Group(_body(body), span))
-
-
-def _body(body: s.Expr) -> Doc:
-    """`= body`; the alternatives of a rule stand one below the other as soon as they need more than a line."""
-    if not isinstance(body, s.Alternatives):
-        return Nest(2, (LINE, "= ", Nest(2, expression(body))))
-    parts = [Nest(2, expression(part, ALTERNATIVE)) for part in body.parts]
-    return Nest(2, (LINE, "= ", join((LINE, "| "), list(parts))))
-
-
-def _op(node: s.OpDecl) -> Doc:
-    head = _head(f"op {node.name}", node.parameters, _arrow(node.input, node.output), node.span)
-    body = _body(node.body) if node.body is not None else ()
-    if not node.guards and not node.lines:
-        return (head, Group(body, node.span))
-    lines = [_line(line) for line in node.lines]
-    if node.guards:
-        guards: list[Doc] = [expression(guard, OR) for guard in node.guards]
-        lines.insert(0, Group(("where ", Nest(2, join((",", LINE), guards)))))
-    return (head, Nest(2, tuple(chain.from_iterable((LINE, line) for line in lines))), body)
-
-
-def _line(line: s.Line) -> Doc:
-    match line:
-        case s.WeightLine(role, weights):
-            return Group(
-                (f"{role} ", Nest(2, join((",", LINE), [_weight_of(weight) for weight in weights]))), line.span
-            )
-        case s.Assignment():
-            return _assignment(line)
-        case s.Scan(states, axis, steps):
-            shown: list[Doc] = [(state.name, axes(state.axes), " = ", expression(state.start)) for state in states]
-            return (
-                Group(("scan ", Nest(2, join((",", LINE), shown)), f" over {axis} {{"), line.span),
-                _block(steps, line.span),
-            )
-        case s.Repeat(name, first, last, steps):
-            bounds = (expression(first, SUM), "..", expression(last, SUM))
-            return (f"repeat {name} in ", bounds, " {", _block(steps, line.span))
-        case _:
-            assert_never(line)
-
-
-def _weight_of(weight: s.Weight) -> Doc:
-    shape = axes(weight.axes) if weight.axes is not None else ()
-    key = f" tied by {weight.tied_by}" if weight.tied_by else ""
-    return (weight.name, shape, " ~ " if weight.random else " = ", Nest(2, expression(weight.value)), key)
-
-
-def _block(steps: tuple[s.Assignment, ...], span: Span) -> Doc:
-    """One step may stay on the line; more stand each on its own."""
-    doc = (Nest(2, tuple(chain.from_iterable((LINE, _assignment(step)) for step in steps))), LINE, "}")
-    return Group(doc, span) if len(steps) == 1 else doc
-
-
-def _assignment(line: s.Assignment) -> Doc:
-    lead = "let " if line.let else ""
-    return (f"{lead}{', '.join(line.names)} = ", Nest(2, expression(line.value)))
-
-
-def _derivation(node: s.DerivationDecl) -> Doc:
-    arguments = (" ", _bracketed("(", map(_argument, node.arguments), ")", node.span)) if node.arguments else ()
-    rest = (LINE, f'digest "{node.digest}"', LINE, f'trace "{node.trace}"')
-    return Group((f'derivation of "{node.space}"', arguments, Nest(2, rest)), node.span)

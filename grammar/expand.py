@@ -13,9 +13,10 @@ from typing import TypeAlias
 from ein.grammar import cfg
 from ein.grammar import syntax as s
 from ein.grammar.bodies import later
+from ein.grammar.computed import Build, compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
-from ein.grammar.numbers import FUNCTIONS, Formula, Inapplicable, choices, constant, formula, nearest
-from ein.grammar.patterns import Build, Match, compile_pattern, compile_type
+from ein.grammar.numbers import FUNCTIONS, Choices, Formula, Inapplicable, choices, constant, formula, nearest
+from ein.grammar.patterns import Match, compile_pattern
 
 MAX_TERM = 100_000
 """Parts of one rule after its macros are expanded."""
@@ -51,6 +52,9 @@ class Scope:
     macros: dict[str, tuple[s.MacroDecl, Scope]] = field(default_factory=dict)
     rules: dict[str, s.RuleDecl] = field(default_factory=dict)
     parameters: frozenset[str] = frozenset()
+    defaults: dict[str, s.Expr] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    """Operators whose declaration is wrong: that is reported once, and not at every use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Context:
 
     scope: Scope
     names: Mapping[str, Meaning]
-    macros: tuple[tuple[str, Span], ...] = ()
+    macros: tuple[tuple[s.MacroDecl, Span], ...] = ()
 
 
 class Expander:
@@ -121,7 +125,7 @@ class Expander:
                 raise later("`let` in a term", binder.span)
             for name, values in binder.choices:
                 unique = self._fresh(name)
-                found.append(cfg.Choice(unique, choices(self._resolve(values, context)), binder.span))
+                found.append(cfg.Choice(unique, self._choices(values, context), binder.span))
                 context = replace(context, names={**context.names, name: Value(unique)})
         body = self._term(part.body, context, found)
         self._nothing_joint(found, part)
@@ -194,6 +198,8 @@ class Expander:
                 terms.append(self._term(part, context, found))
             except EinError as error:
                 errors += list(error.diagnostics)
+                if self.size > MAX_TERM:
+                    break
         if errors:
             raise EinError(errors)
         return tuple(terms)
@@ -205,7 +211,7 @@ class Expander:
         body = self._term(left.operand if isinstance(left, s.Unary) and tied else left, context, found)
         if isinstance(right, s.ChoiceSet):
             unique = self._fresh("n")
-            found.append(cfg.Choice(unique, choices(self._resolve(right, context)), right.span))
+            found.append(cfg.Choice(unique, self._choices(right, context), right.span))
             count = formula(s.Name(unique, span=right.span))
         else:
             count = self._formula(right, context)
@@ -227,14 +233,33 @@ class Expander:
         if isinstance(meaning, Closure) and not arguments:
             return self._term(meaning.expr, meaning.context, found)
         if isinstance(meaning, Closure) and isinstance(meaning.expr, s.Name):
-            return self._named(meaning.expr.name, arguments, meaning.context, found, span)
-        if name in context.scope.macros:
-            return self._macro(name, arguments, context, found, span)
-        if name in context.scope.operators:
-            return self._use(context.scope.operators[name], arguments, context, found, span)
+            return self._named_in(meaning.context, meaning.expr.name, arguments, context, found, span)
+        if isinstance(meaning, Closure):
+            raise fail("E307", f"`{name}` stands for `{meaning.expr.span.text}`, which takes no arguments", span)
+        return self._named_in(context, name, arguments, context, found, span)
+
+    def _named_in(
+        self,
+        home: Context,
+        name: str,
+        arguments: tuple[s.Argument, ...],
+        context: Context,
+        found: list[cfg.Choice],
+        span: Span,
+    ) -> cfg.Term:
+        """`name` as it is meant in `home`, with arguments as they are meant in `context`."""
+        meaning = home.names.get(name)
+        if isinstance(meaning, Closure) and isinstance(meaning.expr, s.Name):
+            return self._named_in(meaning.context, meaning.expr.name, arguments, context, found, span)
+        if name in home.scope.macros:
+            return self._macro(home, name, arguments, context, found, span)
+        if name in home.scope.operators:
+            return self._use(home.scope.operators[name], arguments, context, found, span)
+        if name in home.scope.broken:
+            raise EinError()
         if isinstance(meaning, Value):
             raise fail("E307", f"`{name}` is a number, and a term is expected here", span)
-        known = {*context.scope.operators, *context.scope.macros}
+        known = {*home.scope.operators, *home.scope.macros}
         help = nearest(name, known, "operators come from `import std`, or are declared with `op`")
         raise fail("E201", f"there is no operator or macro `{name}`", span, help=help)
 
@@ -263,7 +288,7 @@ class Expander:
     ) -> Formula:
         if argument.choice:
             unique = self._fresh(parameter.name)
-            values = choices(self._resolve(argument.value, context))
+            values = self._choices(argument.value, context)
             found.append(cfg.Choice(unique, values, argument.span))
             return formula(s.Name(unique, span=argument.span))
         word = argument.value
@@ -271,7 +296,7 @@ class Expander:
             return constant(word.name)
         value = self._formula(word, context)
         if not value.names:
-            _check_kind(value, parameter)
+            check_kind(value, parameter)
         return value
 
     def _rule_use(
@@ -294,32 +319,57 @@ class Expander:
                 values.append(self._argument(bound[parameter.name], plain, context, found))
             else:
                 assert parameter.default is not None
-                values.append(formula(parameter.default))
+                values.append(formula(parameter.default, self.scope.parameters))
         return cfg.RuleUse(name, tuple(values), span)
 
     def _macro(
-        self, name: str, arguments: tuple[s.Argument, ...], context: Context, found: list[cfg.Choice], span: Span
+        self,
+        home: Context,
+        name: str,
+        arguments: tuple[s.Argument, ...],
+        context: Context,
+        found: list[cfg.Choice],
+        span: Span,
     ) -> cfg.Term:
-        declaration, scope = context.scope.macros[name]
-        self._no_cycle(name, declaration, context, span)
+        declaration, scope = home.scope.macros[name]
+        self._no_cycle(declaration, home, span)
         names = [p.name for p in declaration.parameters]
         required = {p.name for p in declaration.parameters if p.default is None}
         if not _takes(names, required, arguments):
             parameters = tuple(cfg.Parameter(p.name, p.kind, None) for p in declaration.parameters)
             raise _wrong_arguments(name, parameters, arguments, span)
-        inside: dict[str, Meaning] = {n: Value(n) for n in scope.parameters}
-        chain = (*context.macros, (name, span))
+        inside = self._parameters_of(scope)
+        chain = (*home.macros, (declaration, span))
         bound = _bind(names, arguments)
         for parameter in declaration.parameters:
             inside[parameter.name] = self._macro_argument(parameter, bound, context, scope, inside, found, chain)
         match = build = None
+        dims: frozenset[str] = frozenset()
         if declaration.goal is not None:
             goal, renamed = self._rename_goal(declaration.goal, inside, scope)
             inside |= renamed
-            known = {m.name for m in inside.values() if isinstance(m, Value)} - {m.name for m in renamed.values()}
+            dims = frozenset(m.name for m in renamed.values())
+            known = {m.name for m in inside.values() if isinstance(m, Value)} - dims
             match, build = self._signature(goal, known, scope)
-        body = self._term(declaration.body, Context(scope, inside, chain), found)
-        return cfg.Expanded(name, body, span, match, build)
+        own: list[cfg.Choice] = []
+        body = self._term(declaration.body, Context(scope, inside, chain), own)
+        for choice in own:
+            if choice.values.names & dims:
+                raise fail(
+                    "E308", f"a choice in the macro `{name}` depends on the dimensions of its signature", choice.span,
+                    help="make it a rule with that signature: the choices of a macro are drawn before its input is known",
+                )  # fmt: skip
+        found += own
+        return cfg.Expanded(name, body, span, match, build, dims)
+
+    def _parameters_of(self, scope: Scope) -> dict[str, Meaning]:
+        """Those of the root file are in the environment; those of an imported file have their defaults."""
+        if scope is self.scope:
+            return {name: Value(name) for name in scope.parameters}
+        found: dict[str, Meaning] = {}
+        for name, default in scope.defaults.items():
+            found[name] = Closure(default, Context(scope, dict(found)))
+        return found
 
     def _macro_argument(
         self,
@@ -329,7 +379,7 @@ class Expander:
         scope: Scope,
         inside: Mapping[str, Meaning],
         found: list[cfg.Choice],
-        chain: tuple[tuple[str, Span], ...],
+        chain: tuple[tuple[s.MacroDecl, Span], ...],
     ) -> Meaning:
         argument = bound.get(parameter.name)
         if argument is None:
@@ -337,15 +387,16 @@ class Expander:
             return Closure(parameter.default, Context(scope, dict(inside), chain))
         if argument.choice:
             unique = self._fresh(parameter.name)
-            found.append(cfg.Choice(unique, choices(self._resolve(argument.value, context)), argument.span))
+            found.append(cfg.Choice(unique, self._choices(argument.value, context), argument.span))
             return Value(unique)
-        return Closure(argument.value, replace(context, macros=chain))
+        return Closure(argument.value, context)
 
-    def _no_cycle(self, name: str, declaration: s.MacroDecl, context: Context, span: Span) -> None:
-        chain = [entry for entry, _ in context.macros]
-        if name in chain and declaration.body.span.start <= span.start < declaration.body.span.end:
-            cycle = " -> ".join([*chain[chain.index(name) :], name])
-            first = context.macros[chain.index(name)][1]
+    def _no_cycle(self, declaration: s.MacroDecl, home: Context, span: Span) -> None:
+        """An argument is not inside the macro that it is given to: `f(f(relu))` is no cycle."""
+        at = next((i for i, (entry, _) in enumerate(home.macros) if entry is declaration), None)
+        if at is not None:
+            cycle = " -> ".join([*(entry.name for entry, _ in home.macros[at:]), declaration.name])
+            first = home.macros[at][1]
             raise fail(
                 "E502", f"macros may not be recursive: {cycle}", span,
                 help="what recurs is a `rule`", labels=[Label(first, "expanded here")],
@@ -366,6 +417,16 @@ class Expander:
 
     def _formula(self, expr: s.Expr, context: Context, rank: bool = False) -> Formula:
         return formula(self._resolve(expr, context))
+
+    def _choices(self, expr: s.Expr, context: Context) -> Choices:
+        """A choice set; one that needs no values from around it is tried at once."""
+        compiled = choices(self._resolve(expr, context))
+        if not compiled.names:
+            try:
+                compiled.evaluate({})
+            except Inapplicable as error:
+                raise fail("E207", error.reason, error.span or expr.span) from None
+        return compiled
 
     def _resolve(self, expr: s.Expr, context: Context) -> s.Expr:
         """The expression with every name replaced by what it stands for."""
@@ -510,7 +571,7 @@ def _term_names(term: cfg.Term) -> set[str]:
         case cfg.Copies(body, count) | cfg.Repeated(body, count):
             return _term_names(body) | count.names
         case cfg.Expanded(_, body):
-            return _term_names(body)
+            return _term_names(body) - term.bound
 
 
 def _required(operator: cfg.Operator) -> set[str]:
@@ -563,7 +624,7 @@ KINDS: dict[str | None, tuple[type, ...]] = {
 }
 
 
-def _check_kind(value: Formula, parameter: cfg.Parameter) -> None:
+def check_kind(value: Formula, parameter: cfg.Parameter) -> None:
     try:
         found = value.evaluate({})
     except Inapplicable as error:
@@ -575,6 +636,9 @@ def _check_kind(value: Formula, parameter: cfg.Parameter) -> None:
 
 
 def _weight_is_sane(weight: Formula) -> None:
-    value = weight.evaluate({})
+    try:
+        value = weight.evaluate({})
+    except Inapplicable as error:
+        raise fail("E503", error.reason, error.span or weight.expr.span) from None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise fail("E503", f"a weight is a number of at least 0, not {value!r}", weight.expr.span)
+        raise fail("E503", f"a weight is a number of at least 0, not {cfg.value_text(value)}", weight.expr.span)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from math import isfinite
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
@@ -177,7 +178,8 @@ def _number(value: Any, expr: s.Expr) -> Any:
 
 
 def _bounded(value: Any, expr: s.Expr) -> Any:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    fits = -(2**63) <= value < 2**63 if isinstance(value, int) else isfinite(value)
+    if not fits:
         raise Inapplicable("a number exceeds 64 bits", expr.span)
     return value
 
@@ -219,10 +221,11 @@ def _binary(expr: s.Binary) -> Evaluate:
 
 def _arithmetic(expr: s.Binary, left: Evaluate, right: Evaluate, operation: Callable[[Any, Any], Any]) -> Evaluate:
     def evaluate(env: Env) -> Any:
+        a, b = left(env), right(env)
+        if type(a) is not int or type(b) is not int:
+            a, b = _number(a, expr), _number(b, expr)
         try:
-            value = operation(left(env), right(env))
-        except TypeError:
-            raise Inapplicable(f"`{expr.operator}` needs two numbers", expr.span) from None
+            value = operation(a, b)
         except ZeroDivisionError:
             raise Inapplicable("a division by zero", expr.span) from None
         return value if -(2**63) <= value < 2**63 else _bounded(value, expr)
@@ -239,7 +242,7 @@ def _exact_division(expr: s.Binary, left: Evaluate, right: Evaluate) -> Evaluate
             if a % b:
                 raise Inapplicable(f"{a} / {b} is not exact", expr.span)
             return a // b
-        return a / b
+        return _bounded(a / b, expr)
 
     return evaluate
 
@@ -277,7 +280,7 @@ def _call(name: str, arguments: tuple[s.Argument, ...], expr: s.Expr) -> Evaluat
         values = [part(env) for part in parts]
         try:
             return function(_sizes(values[0]) if len(values) == 1 else values)  # type: ignore[operator]
-        except TypeError:
+        except (TypeError, ValueError):  # a ValueError: the greatest of no axes
             raise Inapplicable(f"`{name}` needs a run of axes, or several numbers", expr.span) from None
 
     return evaluate
@@ -298,7 +301,7 @@ def permuted(run: Any, order: Any, span: Span | None = None) -> list[Any]:
     """The run in the order given, counted from 1."""
     if not isinstance(run, list) or not isinstance(order, tuple):
         raise Inapplicable("permuted(s, order) needs a run of axes and an order", span)
-    if sorted(order) != list(range(1, len(run) + 1)):
+    if not all(type(axis) is int for axis in order) or sorted(order) != list(range(1, len(run) + 1)):
         raise Inapplicable(f"{Order(order)!r} is no order of {len(run)} axes", span)
     return [run[i - 1] for i in order]
 

@@ -8,11 +8,12 @@ their probability and the others share what remains.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Cost
+from ein.grammar.diagnostics import fail
 from ein.grammar.forms import takes_form
 from ein.grammar.numbers import Formula, Inapplicable, Percentage
 from ein.grammar.space import Space
@@ -198,10 +199,8 @@ def _share(
 ) -> Options:
     """Probabilities of the candidates that apply."""
     groups: list[tuple[float, bool, list[float]]] = []
-    for index, alternative in enumerate(instance.rule.alternatives):
-        own = [candidate for candidate in applying if candidate.choice[0] == index]
-        if own:
-            groups.append(_weigh(alternative, env, own))
+    for index, own in groupby(applying, lambda candidate: candidate.choice[0]):
+        groups.append(_weigh(instance.rule.alternatives[index], env, list(own)))
     shares = list(_shares(groups))
     total = sum(shares)
     kept = [(c, share / total) for c, share in zip(applying, shares, strict=True) if share > 0] if total > 0 else []
@@ -234,9 +233,14 @@ def _weigh(
 
 
 def _weight(weight: Formula, env: Mapping[str, Any]) -> float:
-    value = weight.evaluate(env)
+    """Raises EinError: what applies must have a weight."""
+    try:
+        value = weight.evaluate(env)
+    except Inapplicable as error:
+        raise fail("E503", error.reason, error.span or weight.expr.span) from None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise Inapplicable(f"a weight is a number of at least 0, not {value!r}", weight.expr.span)
+        text = f"a weight is a number of at least 0, not {cfg.value_text(value)}"
+        raise fail("E503", text, weight.expr.span)
     return value
 
 

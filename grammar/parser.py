@@ -1,7 +1,7 @@
 """Text -> syntax. All mistakes of a file in one run: one report for each broken statement, the others are kept.
 
 The text is cut into tokens once; a statement keyword that is the first of its line begins a piece, and each piece
-is parsed alone. Nothing here recurses, so no input can exhaust the stack; nesting is bounded for those who walk the tree.
+is parsed alone. Nothing here recurses, so no input can exhaust the stack; nesting is bounded for all who walk the tree.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _begins_statement(mistake: Mistake) -> bool:
 def _attempt(
     source: Source, tokens: list[Token], symbol: str, first: int, stop: int
 ) -> tuple[Any, list[Diagnostic], Mistake | None, int]:
-    """The value of `symbol`, made of the tokens from `first` on; or why it is refused; or what does not fit; and where it ends."""
+    """The value of `symbol`, or why it is refused, or what does not fit; and the index of the token behind it."""
     run = _Run(source, tokens, first, stop)
     try:
         return run.parse(symbol), [], None, run.stop

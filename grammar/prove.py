@@ -12,10 +12,11 @@ from typing import Any
 
 from ein.grammar import syntax as s
 from ein.grammar.cfg import Operator, Parameter, value_text
+from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label
 from ein.grammar.expand import type_names
 from ein.grammar.numbers import Inapplicable, Order
-from ein.grammar.patterns import KIND, compile_type
+from ein.grammar.patterns import KIND
 from ein.grammar.types import ValueType
 
 DRAWS = 8

@@ -93,20 +93,14 @@ class Named(Printed):
 
     name: str
     body: TypedTerm
+    input: ValueType
+    output: ValueType
     span: Span
     macro: bool = False
     anonymous: bool = False
     arguments: tuple[Any, ...] = ()
     choice: tuple[int, tuple[Any, ...]] | None = None
     probability: float = 1.0
-
-    @property
-    def input(self) -> ValueType:
-        return self.body.input
-
-    @property
-    def output(self) -> ValueType:
-        return self.body.output
 
     @cached_property
     def label(self) -> str:

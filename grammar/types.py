@@ -45,9 +45,13 @@ class Tensor:
 class Bundle:
     """Two or more values side by side. Made by `bundle`."""
 
-    __slots__ = ("__weakref__", "members")
+    __slots__ = ("__weakref__", "elements", "members", "rank", "tensors")
 
     members: tuple[ValueType, ...]
+    elements: int
+    rank: int | None
+    """The number of axes that all members have, or None."""
+    tensors: int
 
     def __repr__(self) -> str:
         first = self.members[0]
@@ -89,6 +93,10 @@ def bundle(members: Iterable[ValueType]) -> Bundle:
     if found is None:
         found = Bundle()
         found.members = parts  # keeps the members alive, so their ids stay theirs
+        found.elements = sum(map(elements, parts))
+        ranks = set(map(rank, parts))
+        found.rank = ranks.pop() if len(ranks) == 1 else None
+        found.tensors = sum(part.tensors if isinstance(part, Bundle) else 1 for part in parts)
         found = _bundles.setdefault(key, found)
     return found
 
@@ -104,13 +112,12 @@ def leaves(value: ValueType) -> Iterator[Tensor]:
 
 def elements(value: ValueType) -> int:
     """Elements of one example."""
-    return value.elements if isinstance(value, Tensor) else sum(map(elements, value.members))
+    return value.elements
 
 
 def rank(value: ValueType) -> int | None:
     """The number of axes, of a bundle that of all its members if they agree."""
-    ranks = {len(leaf.shape) for leaf in leaves(value)}
-    return ranks.pop() if len(ranks) == 1 else None
+    return len(value.shape) if isinstance(value, Tensor) else value.rank
 
 
 def merge(values: Sequence[ValueType]) -> ValueType | None:

@@ -46,7 +46,7 @@ LAYERS = (
         "compiler",
         "ein.compiler",
         ("ein.grammar",),
-        {"networkx": (), "torch": TORCH_FILES, "graphviz": ("draw.py",), "pygraphviz": ("draw.py",)},
+        {"networkx": (), "torch": TORCH_FILES, "pygraphviz": ("draw_wheel.py",), "PIL": ("draw_wheel.py",)},
     ),
     Layer(
         "runtime",
@@ -59,7 +59,7 @@ LAYERS = (
         "src/ein",
         "ein",
         ("ein.grammar", "ein.compiler", "ein.runtime", "ein.search"),
-        {"click": (), "rich": (), "graphviz": (), "networkx": (), "numpy": (), "torch": ()},
+        {"click": (), "rich": (), "networkx": (), "numpy": (), "torch": ()},
         lazy=HEAVY,
     ),
 )
@@ -68,7 +68,6 @@ LAYERS = (
 BROUGHT_BY = {
     "PIL": ("pillow", ""),
     "click": ("click", ""),
-    "graphviz": ("graphviz", ""),
     "hypothesis": ("hypothesis", "test"),
     "lark": ("lark", ""),
     "networkx": ("networkx", ""),

@@ -9,6 +9,7 @@ from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
 from ein.grammar.numbers import Inapplicable, Order
+from ein.grammar.types import merge
 
 Axes: TypeAlias = tuple[int, ...]
 """For each axis of a result, from 0 and without the batch, the axis of the input that it was."""
@@ -64,7 +65,7 @@ def _put(draft: Draft, number: int, source: Port, axes: Axes) -> bool:
         applied = application.at(given)
     except Inapplicable:
         return False
-    if applied.output != node.outputs[0] and repr(applied.output) != repr(node.outputs[0]):
+    if merge((applied.output, node.outputs[0])) is None:
         return False
     draft.replace(number, Use(application, applied, node.key, node.span, node.path), [source])
     return True

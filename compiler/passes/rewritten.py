@@ -1,9 +1,10 @@
-"""What a pass gives."""
+"""What a pass is, and what it gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ein.compiler.graph import OpGraph
 from ein.compiler.weights import WeightMap
@@ -16,4 +17,7 @@ class Rewritten(NamedTuple):
     weights: WeightMap
 
 
-Pass: TypeAlias = Callable[[OpGraph], Rewritten]
+@dataclass(frozen=True, slots=True)
+class Pass:
+    name: str
+    rewrite: Callable[[OpGraph], Rewritten]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ein.grammar.diagnostics import DISTRIBUTION
+
 if TYPE_CHECKING:
     from ein.compiler.graph import OpGraph
     from ein.grammar.derivation import Derivation
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from ein.space import Space, architecture, check, load
 
 __version__ = "0.1.0"
-DISTRIBUTION = "ein-lang"
-"""The name to install; `ein` on the index is somebody else's."""
-
 _HOMES = {
     "Derivation": "ein.grammar.derivation",
     "Diagnostic": "ein.grammar.diagnostics",

@@ -77,7 +77,8 @@ def train_command(
 
 
 def _budget(epochs: int | None, steps: int | None, seconds: float | None) -> dict[str, float]:
-    given = {k: v for k, v in (("epochs", epochs), ("steps", steps), ("seconds", seconds)) if v is not None}
+    named: tuple[tuple[str, float | None], ...] = (("epochs", epochs), ("steps", steps), ("seconds", seconds))
+    given = {name: value for name, value in named if value is not None}
     if len(given) > 1:
         raise click.UsageError(f"one of --epochs, --steps and --seconds, not {' and '.join('--' + k for k in given)}")
     return given or {"epochs": 20}

@@ -195,8 +195,8 @@ def hostile_term(term: TypedTerm, text: str) -> TypedTerm:
     application = Application(first.application.overloads, first.application.given)
     application.__dict__["text"] = text
     op = Op(application, first.applied, NOWHERE)
-    macro = Named(f"m{text}", Series((op, op), op.input, op.output), NOWHERE, macro=True)
-    rule = Named(f"R{text}", macro, NOWHERE, choice=(0, ()), probability=0.5, arguments=(text,))
+    macro = Named(f"m{text}", Series((op, op), op.input, op.output), op.input, op.output, NOWHERE, macro=True)
+    rule = Named(f"R{text}", macro, op.input, op.output, NOWHERE, choice=(0, ()), probability=0.5, arguments=(text,))
     return Series((rule, op), rule.input, rule.output)
 
 

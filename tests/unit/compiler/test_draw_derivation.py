@@ -109,7 +109,7 @@ def test_depth_is_no_limit() -> None:
     term = arch("input im[3, 8, 8]\narch net = relu")
     for i in range(5000):
         body = Series((term,), term.input, term.output)
-        term = Named(f"R{i}", body, NOWHERE, choice=(0, ()), probability=0.5)
+        term = Named(f"R{i}", body, body.input, body.output, NOWHERE, choice=(0, ()), probability=0.5)
     picture = derivation_picture(term)
     assert len(labels(picture)) == 5002
     assert picture.summary == "A derivation tree: 5001 uses of rules, 1 operators."

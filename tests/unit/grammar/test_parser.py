@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,13 @@ MISTAKES = [
     ("rule A = a if else b", "E101", 15, "expected a term or a value, found the keyword `else`", ""),
     ("input im[3, 32 32]", "E101", 16, "expected an operator such as `+`, `,` or `]`, found `32`", ""),
     ("rule A : = b", "E101", 10, "expected a type, found `=`", ""),
-    ("rul A = relu", "E101", 1, "expected a statement, which starts with a keyword, found `rul`", "did you mean `rule`?"),
+    (
+        "rul A = relu",
+        "E101",
+        1,
+        "expected a statement, which starts with a keyword, found `rul`",
+        "did you mean `rule`?",
+    ),
     (
         "rule A = a if 1 < b < 3",
         "E101",
@@ -322,7 +329,7 @@ def test_reports_are_bounded() -> None:
         "not " * 500 + "a",
         "(" * 10_000 + "a" + ")" * 10_000,
         "f(" * 10_000,
-        "{[(" * 1_000,
+        "{(" * 1_000,
         "a" + " + a" * 5_000,
         "a" + " ** a" * 5_000,
         "f" + "()" * 5_000,
@@ -381,8 +388,25 @@ def test_anything_takes_linear_time(text: str) -> None:
 # --- anything goes in
 
 
-TEXTS = [path.read_text(encoding="utf-8") for path in sorted(NOTATION.glob("*.ein")) if path.stem not in ("std", "packs")]
-SNIPPETS = [*table.load().signs, *table.load().words, "A", "a", "1", "2k", '"', ".", "_", "#", "\n", "λ", "\ud800", "\0"]
+TEXTS = [
+    path.read_text(encoding="utf-8") for path in sorted(NOTATION.glob("*.ein")) if path.stem not in ("std", "packs")
+]
+SNIPPETS = [
+    *table.load().signs,
+    *table.load().words,
+    "A",
+    "a",
+    "1",
+    "2k",
+    '"',
+    ".",
+    "_",
+    "#",
+    "\n",
+    "λ",
+    "\ud800",
+    "\0",
+]
 
 
 def check_total(text: str) -> None:
@@ -416,7 +440,7 @@ def test_no_sequence_of_tokens_raises(words: list[str], joint: str) -> None:
 @given(st.sampled_from(TEXTS), st.data())
 def test_no_mutation_of_a_file_raises(text: str, data: st.DataObject) -> None:
     tokens, _ = tokenize(Source("f", text))
-    words = [text[a.end : b.start] + b.text for a, b in zip(tokens, tokens[1:], strict=False)]
+    words = [text[a.end : b.start] + b.text for a, b in pairwise(tokens)]
     places = st.integers(0, len(words) - 1)
     for _ in range(data.draw(st.integers(1, 4))):
         first, second = data.draw(places), data.draw(places)
@@ -447,7 +471,7 @@ def test_strict_mode_sees_a_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from lark.exceptions import GrammarError
 
     text = LARK.read_text(encoding="utf-8")
-    planted = text.replace('?atom: NUMBER ', '?atom: "(" cond ")"\n     | NUMBER ')
+    planted = text.replace("?atom: NUMBER ", '?atom: "(" cond ")"\n     | NUMBER ')
     assert planted != text
     (tmp_path / "ein.lark").write_text(planted, encoding="utf-8")
     monkeypatch.setattr(table, "_GRAMMAR", tmp_path / "ein.lark")

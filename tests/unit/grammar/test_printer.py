@@ -88,9 +88,7 @@ expressions = st.recursive(atoms, compounds, max_leaves=12)
 small = st.recursive(atoms, compounds, max_leaves=4)
 
 dims = st.one_of(small, st.builds(s.Star, small), st.builds(s.EachDim, names), st.builds(s.Blank))
-simple_types = st.one_of(
-    st.builds(s.KindType, names, tuples(dims)), st.builds(s.TypeName, names), st.builds(s.Blank)
-)
+simple_types = st.one_of(st.builds(s.KindType, names, tuples(dims)), st.builds(s.TypeName, names), st.builds(s.Blank))
 atomic_types = st.recursive(
     simple_types,
     lambda inner: st.builds(
@@ -294,9 +292,7 @@ def test_long_terms_are_broken_before_their_operators() -> None:
 
 def test_blank_lines_of_the_author_are_kept_one_at_most() -> None:
     text = "\n\nein 1\n\n\n\nimport std\n# about\n\nrule A = a\nrule B = b\n\n# end\n\n"
-    assert format_source(Source("f", text)) == (
-        "ein 1\n\nimport std\n# about\n\nrule A = a\nrule B = b\n\n# end\n"
-    )
+    assert format_source(Source("f", text)) == ("ein 1\n\nimport std\n# about\n\nrule A = a\nrule B = b\n\n# end\n")
 
 
 def test_an_empty_file_stays_empty_and_a_byte_order_mark_goes() -> None:

@@ -1,0 +1,34 @@
+"""Rewritings of operation graphs that keep what a network computes; one in each file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ein.compiler.graph import OpGraph, verify
+from ein.compiler.passes.convolution import fuse_convolutions
+from ein.compiler.passes.permutes import fuse_permutes
+from ein.compiler.passes.rewritten import Pass, Rewritten
+from ein.compiler.passes.wires import remove_wires
+from ein.compiler.weights import WeightMap, then
+
+__all__ = ["PIPELINE", "Pass", "Rewritten", "optimise"]
+
+PIPELINE = (
+    Pass("wires", remove_wires),
+    Pass("permutes", fuse_permutes),
+    Pass("convolution", fuse_convolutions),
+)
+"""In the order in which they run."""
+
+
+def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = False) -> Rewritten:
+    """The graph after all passes, and where its weights come from; `checked` verifies before and after each."""
+    weights: WeightMap = {}
+    if checked:
+        verify(graph)
+    for step in passes:
+        graph, moved = step.rewrite(graph)
+        weights = then(weights, moved)
+        if checked:
+            verify(graph)
+    return Rewritten(graph, weights)

@@ -1,0 +1,108 @@
+"""The right side of a signature: types computed from an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ein.grammar import syntax as s
+from ein.grammar.diagnostics import fail
+from ein.grammar.numbers import Inapplicable, formula
+from ein.grammar.patterns import KIND, Bindings, unknown_kind
+from ein.grammar.types import MAX_SIZE, Size, ValueType, bundle, plain, tensor
+
+Build: TypeAlias = Callable[[Bindings], ValueType]
+"""Raises Inapplicable where a size does not exist."""
+
+
+def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
+    """The function that computes a type from an environment; raises Inapplicable."""
+    match type:
+        case s.Blank():
+            raise fail("E302", "`_` cannot be computed; it stands for any type on the left only", type.span)
+        case s.TypeName(name):
+            if name not in bound:
+                raise fail("E302", f"`{name}` is not bound on the left", type.span)
+            return lambda env: env[name]
+        case s.KindType():
+            return _tensor_type(type, bound, kinds)
+        case s.BundleType((member,)):
+            return compile_type(member.type, bound, kinds)
+        case s.BundleType(members):
+            parts = [compile_type(member.type, bound, kinds) for member in members]
+            return lambda env: bundle(part(env) for part in parts)
+        case s.PowerType(base, count):
+            member_type = compile_type(base, bound, kinds)
+            number = formula(count, frozenset(bound)).evaluate
+            return lambda env: _power(member_type(env), number(env))
+
+
+def _power(member: ValueType, count: Any) -> ValueType:
+    if not isinstance(count, int) or not 2 <= count <= 4096:
+        raise Inapplicable(f"a bundle has 2 to 4096 members, not {count}")
+    return bundle([member] * count)
+
+
+def _tensor_type(type: s.KindType, bound: set[str], kinds: frozenset[str]) -> Build:
+    if type.kind != KIND and type.kind not in kinds:
+        raise unknown_kind(type, kinds)
+    dims = [build_dim(dim, bound) for dim in type.dims]
+    kind = None if type.kind == KIND else type.kind
+
+    def build(env: Bindings) -> ValueType:
+        shape: list[Size] = []
+        for dim in dims:
+            dim(env, shape)
+        return tensor(kind or env[KIND], shape)
+
+    return build
+
+
+def build_dim(dim: s.Dim, bound: set[str]) -> Callable[[Bindings, list[Size]], None]:
+    """A function that appends the size (of a run: the sizes) of `dim` to a shape."""
+    match dim:
+        case s.Star(s.Name(name)):
+            _known(name, dim, bound)
+            return lambda env, shape: shape.extend(env[name])
+        case s.Star(operand):
+            run = formula(operand, frozenset(bound)).evaluate
+            return lambda env, shape: shape.extend(run(env))
+        case s.Name(name):
+            _known(name, dim, bound)
+            return lambda env, shape: shape.append(check_size(env[name], dim))
+        case s.Group(items):
+            parts = [build_dim(item.value, bound) for item in items]
+
+            def grid(env: Bindings, shape: list[Size]) -> None:
+                inner: list[Size] = []
+                for part in parts:
+                    part(env, inner)
+                shape.append(check_size(tuple(inner), dim))
+
+            return grid
+        case s.Blank() | s.EachDim():
+            raise fail("E302", "the right side is computed: it has sizes only", dim.span)
+        case _:
+            number = formula(dim, frozenset(bound)).evaluate
+            return lambda env, shape: shape.append(check_size(number(env), dim))
+
+
+def _known(name: str, dim: s.Dim, bound: set[str]) -> None:
+    if name not in bound:
+        raise fail(
+            "E302",
+            f"`{name}` is not bound on the left",
+            dim.span,
+            help="in an operator every size on the right follows from the left and the parameters",
+        )
+
+
+def check_size(size: Any, dim: s.Dim) -> Size:
+    """The size itself; raises Inapplicable if it is no size."""
+    number = plain(size) if isinstance(size, tuple) else size
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise Inapplicable(f"a size is an integer, not {number!r}", dim.span)
+    if not 1 <= number <= MAX_SIZE:
+        raise Inapplicable(f"a size is at least 1 and at most 2^31, not {number}", dim.span)
+    checked: Size = size
+    return checked
