@@ -27,7 +27,7 @@ from ein.grammar.tensors import Step
 from ein.grammar.vetted import FUNCTIONS, LAYERS, Required
 
 COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
-_INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "//": PRODUCT, "%": PRODUCT}
+_INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}
 _FUNCTIONAL = frozenset(("relu", "gelu", "silu", "softplus"))
 _REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin", "logsumexp": "logsumexp", "var": "var"}
 
@@ -116,6 +116,8 @@ def _pointwise(step: Step, operands: Sequence[Step]) -> Expression:
     match name:
         case "**":
             return Expression(Power(Hole(0, ATOM), Hole(1, UNARY)), POWER)
+        case "//":  # torch's floor_divide has no derivative
+            return Expression(Group("torch.floor", (Row((Hole(0, PRODUCT), " / ", Hole(1, PRODUCT + 1))),)))
         case "neg":
             return Expression(Row(("-", Hole(0, UNARY))), UNARY)
         case "minimum" | "maximum":

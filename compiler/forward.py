@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from ein.compiler import emit_body
 from ein.compiler.program import Program, Slot
-from ein.compiler.source import Expression, Group, Hole, Row, fill, flat, holes, statement
+from ein.compiler.source import WIDTH, Doc, Expression, Group, Hole, Row, fill, flat, holes, statement
 from ein.compiler.weights import Sizes
 from ein.grammar.tensors import Step
 
@@ -80,8 +80,9 @@ class _Writer:
         """By the number of the first value that the line makes, which is the order they are written in."""
         self.unnamed: dict[int, Expression] = {}
         """Values that have no name: free ones, and those that wait for the one place that reads them."""
-        self.waiting: dict[int, tuple[int, int]] = {}
-        """Calls and characters of those that wait."""
+        self.waiting: set[int] = set()
+        self.extents: dict[int, tuple[int, int]] = {}
+        """Calls and characters of values without a name."""
         self.parts: dict[Division, dict[int, int]] = {}
         """The parts that are read, by their index."""
         self.fresh = count(len(program.values))
@@ -125,24 +126,32 @@ class _Writer:
     def _value(self, number: int, expression: Expression) -> None:
         value = self.program.values[number]
         if value.step.op in _FREE:
-            self.unnamed[number] = expression
+            self._leave(number, expression, _extent(expression))
         elif self.reads[number] == 1 and not value.in_order:
-            self.unnamed[number] = expression
-            self.waiting[number] = _extent(expression)
+            self._leave(number, expression, _extent(expression))
+            self.waiting.add(number)
         else:
             self.lines[number] = Line((number,), expression, value.step.sizes)
+
+    def _leave(self, number: int, expression: Expression, extent: tuple[int, int]) -> None:
+        self.unnamed[number] = expression
+        self.extents[number] = extent
 
     def _inlined(self, raw: _Raw) -> Expression:
         """The expression with unnamed operands written in it while it stays short; the others get lines.
 
         Of two operands the longer one, of more than two all.
         """
-        waiting = {n: self.waiting[n] for n in reversed(raw.operands) if n in self.waiting}
+        operands = dict.fromkeys(reversed(raw.operands))
+        waiting = [number for number in operands if number in self.waiting]
         if waiting:
+            free = [number for number in operands if number in self.unnamed and number not in self.waiting]
             calls, width = _extent(raw.expression)
-            order = sorted(waiting, key=lambda number: waiting[number])
+            width += sum(self.extents[number][1] for number in free)
+            order = sorted(waiting, key=lambda number: self.extents[number])
             for at, operand in enumerate(order):
-                calls, width = calls + waiting[operand][0], width + waiting[operand][1]
+                more, wider = self.extents[operand]
+                calls, width = calls + more, width + wider
                 if calls > MAX_CALLS or width > MAX_CHARACTERS:
                     self._name(order if len(order) > 2 else order[at:])
                     break
@@ -150,7 +159,7 @@ class _Writer:
 
     def _name(self, numbers: list[int]) -> None:
         for number in numbers:
-            del self.waiting[number]
+            self.waiting.remove(number)
             self.lines[number] = Line((number,), self.unnamed.pop(number), self._sizes(number))
 
     def _filled(self, raw: _Raw) -> Expression:
@@ -174,7 +183,9 @@ class _Writer:
             return
         whole = next(self.fresh)
         self.lines[number] = Line((whole,), divided, step.sizes, tuple=True)
-        self.unnamed |= {part: Expression(Row((Hole(whole), f"[{i}]"))) for i, part in parts.items()}
+        for index, part in parts.items():
+            written = Expression(Row((Hole(whole), f"[{index}]")))
+            self._leave(part, written, (0, len(f"parts2[{index}]")))
 
     def _sizes(self, number: int) -> Sizes:
         return self.program.values[number].step.sizes
@@ -199,9 +210,17 @@ def write(found: Forward, inputs: Sequence[int], indent: int) -> tuple[list[str]
         comment = f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
         body += statement(f"{targets} = ", text.doc, comment, indent)
     results = [naming.filled(expression).doc for expression in found.returned]
-    result = results[0] if len(results) == 1 else Group("", tuple(results), "()")
-    body += statement("return ", result, "; ".join(map(shape, found.sizes)), indent)
+    sizes = dict.fromkeys(map(shape, found.sizes))
+    body += statement(
+        "return ", results[0] if len(results) == 1 else several(results, indent), "; ".join(sizes), indent
+    )
     return [naming.names[number] for number in inputs], body
+
+
+def several(results: list[Doc], indent: int) -> Doc:
+    """A tuple, in parentheses only where it takes several lines."""
+    bare = ", ".join(map(flat, results))
+    return bare if indent + len(f"return {bare}") <= WIDTH else Group("", tuple(results))
 
 
 def shape(sizes: Sizes) -> str:

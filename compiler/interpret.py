@@ -134,7 +134,7 @@ POINTWISE: dict[str, Callable[..., Tensor]] = {
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
     "/": lambda a, b: a / b,
-    "//": lambda a, b: a // b,
+    "//": lambda a, b: torch.floor(a / b),
     "%": lambda a, b: a % b,
     "**": lambda a, b: a**b,
     "neg": torch.neg,

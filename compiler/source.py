@@ -112,12 +112,16 @@ _SIMPLE = re.compile(r"[\w.]+(e-\d+)?")
 
 
 def layout(before: str, doc: Doc, after: str, indent: int) -> list[str]:
-    """The lines of `before doc after`, `indent` spaces in; broken at the outermost brackets where it is too long."""
+    """The lines of `before doc after`, `indent` spaces in; broken at the outermost brackets where it is too long.
+
+    Arguments of a call then stand together if they fit, items of a list or tuple each on its own line.
+    """
     line = f"{' ' * indent}{before}{flat(doc)}{after}"
     if len(line) <= WIDTH or not isinstance(doc, Group):
         return [line]
     inner = f"{' ' * (indent + 4)}{', '.join(map(flat, doc.items))}"
-    body = [inner] if len(inner) <= WIDTH else [row for item in doc.items for row in layout("", item, ",", indent + 4)]
+    fits = doc.head != "" and len(inner) <= WIDTH
+    body = [inner] if fits else [row for item in doc.items for row in layout("", item, ",", indent + 4)]
     opening, closing = doc.brackets
     return [f"{' ' * indent}{before}{flat(doc.head)}{opening}", *body, f"{' ' * indent}{closing}{after}"]
 

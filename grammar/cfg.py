@@ -361,20 +361,26 @@ class Grammar:
     kinds: Mapping[str, tuple[tuple[str, ...], str]]
     digest: str
     warnings: tuple[Diagnostic, ...] = ()
-    applications: dict[tuple[int, tuple[tuple[str, Any], ...]], Application] = field(default_factory=dict)
+    applications: dict[tuple[tuple[Operator, ...], tuple[tuple[str, Any], ...]], Application] = field(
+        default_factory=dict
+    )
 
     def application(self, overloads: tuple[Operator, ...], given: tuple[tuple[str, Any], ...]) -> Application:
         """The one object for an operator with these arguments; those equal to a default are dropped."""
-        key = (id(overloads[0]), given)
+        key = (overloads, given)
         found = self.applications.get(key)
         if found is None:
-            kept = _without_defaults(overloads[0], given)
-            found = self.applications.get((key[0], kept)) or Application(overloads, kept)
-            self.applications[key] = self.applications[(key[0], kept)] = found
+            kept = given
+            if overloads == self.operators.get(overloads[0].name):  # else fewer arguments would fit more overloads
+                needed = {name for operator in overloads for name, _ in _without_defaults(operator, given)}
+                kept = tuple((name, value) for name, value in given if name in needed)
+            found = self.applications.get((overloads, kept)) or Application(overloads, kept)
+            self.applications[key] = self.applications[(overloads, kept)] = found
         return found
 
 
 def _without_defaults(operator: Operator, given: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    """The arguments that differ from what `operator` would take by itself."""
     values = dict(given)
     full: dict[str, Any] = {}
     kept = []

@@ -160,14 +160,18 @@ class _Checker:
         local: dict[str, list[cfg.Operator]] = {}
         for statement in statements:
             if isinstance(statement, s.OpDecl):
+                overloads = local.setdefault(statement.name, [])
                 try:
-                    local.setdefault(statement.name, []).append(operator(statement, scope))
+                    overloads.append(operator(statement, scope))
                 except EinError as error:
                     self.diagnostics += error.diagnostics
                     scope.broken.add(statement.name)
         for name, overloads in local.items():
-            self._shadow(name, imported, overloads[0].declaration, root)
             scope.macros.pop(name, None)
+            if name in scope.broken:
+                scope.operators.pop(name, None)
+                continue
+            self._shadow(name, imported, overloads[0].declaration, root)
             scope.operators[name] = tuple(overloads)
 
     def _once(self, first: dict[tuple[str, str], s.Statement], what: str, name: str, statement: s.Statement) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import fail
+from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Inapplicable, formula
 from ein.grammar.patterns import KIND, Bindings, unknown_kind
 from ein.grammar.types import MAX_SIZE, Size, ValueType, bundle, plain, tensor
+
+MAX_TENSORS = 4096
+"""Tensors side by side."""
 
 Build: TypeAlias = Callable[[Bindings], ValueType]
 """Raises Inapplicable where a size does not exist."""
@@ -30,7 +33,7 @@ def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
             return compile_type(member.type, bound, kinds)
         case s.BundleType(members):
             parts = [compile_type(member.type, bound, kinds) for member in members]
-            return lambda env: bundle(part(env) for part in parts)
+            return lambda env: side_by_side([part(env) for part in parts])
         case s.PowerType(base, count):
             member_type = compile_type(base, bound, kinds)
             number = formula(count, frozenset(bound)).evaluate
@@ -40,7 +43,15 @@ def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
 def _power(member: ValueType, count: Any) -> ValueType:
     if not isinstance(count, int) or not 2 <= count <= 4096:
         raise Inapplicable(f"a bundle has 2 to 4096 members, not {count}")
-    return bundle([member] * count)
+    return side_by_side([member] * count)
+
+
+def side_by_side(parts: Sequence[ValueType], span: Span | None = None) -> ValueType:
+    """The bundle of `parts`; raises Inapplicable where it would hold more than `MAX_TENSORS`."""
+    found = bundle(parts)
+    if found.tensors > MAX_TENSORS:
+        raise Inapplicable(f"a bundle holds at most {MAX_TENSORS:,} tensors, not {found.tensors:,}", span)
+    return found
 
 
 def _tensor_type(type: s.KindType, bound: set[str], kinds: frozenset[str]) -> Build:

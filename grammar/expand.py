@@ -357,7 +357,7 @@ class Expander:
             if choice.values.names & dims:
                 raise fail(
                     "E308", f"a choice in the macro `{name}` depends on the dimensions of its signature", choice.span,
-                    help="make it a rule with that signature: the choices of a macro are drawn before its input is known",
+                    help="make it a rule with that signature: a macro's choices are drawn before its input is known",
                 )  # fmt: skip
         found += own
         return cfg.Expanded(name, body, span, match, build, dims)

@@ -55,15 +55,23 @@ def find(what: str) -> tuple[Source, str, Path | None]:
         path = LIBRARY / f"{what}.ein"
         return Source(what, path.read_text(encoding="utf-8")), what, None
     path = Path(what)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not _exists(path):
         known = library_names()
         help = nearest(what, known, "`ein list` shows the library; a path ends in `.ein`")
         raise fail("E601", f"there is no library module `{what}`", help=help)
     return Source(what, _read(path, what, None)), str(path.resolve()), path.resolve().parent
 
 
+def _exists(path: Path) -> bool:
+    """False also where the system refuses to look: a name that is too long, a folder that is closed."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _read(path: Path, shown: str, span: Span | None) -> str:
-    if not path.exists():
+    if not _exists(path):
         raise fail("E601", f"there is no file `{shown}`", span)
     if not path.is_file():
         raise fail("E602", f"`{shown}` is not a regular file", span)
@@ -126,9 +134,12 @@ class _Loader:
         if path.is_absolute() or ".." in path.parts or path.suffix != ".ein" or "\0" in name:
             help = "a path is relative, ends in `.ein` and has no `..`"
             raise fail("E604", f'"{name}" cannot be imported', statement.span, help=help)
-        full = (self.root / path).resolve()
+        try:
+            full = (self.root / path).resolve()
+        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself, before Python 3.13
+            raise fail("E604", f'"{name}" cannot be followed to a file', statement.span) from None
         if not full.is_relative_to(self.root):
             raise fail("E604", f'"{name}" leads out of the folder of the root file', statement.span)
-        if not full.exists():
+        if not _exists(full):
             raise fail("E601", f'there is no file "{name}" beside the root file', statement.span)
         return str(full), None

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Grammar, Limits
+from ein.grammar.computed import side_by_side
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Diagnostic, EinError, Span
 from ein.grammar.numbers import Inapplicable
@@ -35,14 +36,16 @@ from ein.grammar.steps import (
     Outcome,
     Program,
     equal_members,
-    keeps_type,
     members,
     refusal,
 )
-from ein.grammar.types import ValueType, bundle, merge
+from ein.grammar.types import ValueType, merge
 
 MAX_ENTRIES = 300_000
 """Options held in the tables before they are emptied."""
+
+MAX_CHOICES = 1_000_000
+"""Choices of one derivation: what stops a space without limits that does not end by itself."""
 
 ATTEMPTS = 10**6
 SECONDS = 30.0
@@ -139,6 +142,8 @@ class Attempt:
                     raise _stuck(instance, table, type, step.span)
                 candidate = choose(instance, table)
                 made.append(candidate)
+                if len(made) > MAX_CHOICES:
+                    raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
                 result = candidate.outcomes.get(type)
                 if result is None:
                     result = outcome(space, candidate, type)
@@ -166,6 +171,9 @@ class Attempt:
                 type = applied.output
             elif isinstance(step, Enter):
                 inner = _checked(space.enter, step, type)
+                left -= (space.least(inner) - space.minimum(step)) * times
+                if left < 0:
+                    raise DeadEnd("modules", "more modules than the limit")
                 stack.append((program, at, depth, times, weights, None))
                 program, at = inner, 0
             else:
@@ -210,16 +218,20 @@ class Attempt:
     def _joined(self, join: _Join) -> ValueType:
         match join.step:
             case Fork():
-                return bundle(join.results)
+                return self._beside(join.results, join.step.span)
             case Copy(count):
-                return bundle([join.results[0]] * count)
-            case Loop(count):
-                if count > 1:
-                    try:
-                        keeps_type(join.inputs[0], join.results[0], join.step.span)
-                    except Inapplicable as error:
-                        raise DeadEnd("type", error, join.step.span) from None
+                return self._beside([join.results[0]] * count, join.step.span)
+            case Loop(count, span=span):
+                if count > 1 and join.results[0] is not join.inputs[0]:
+                    why = "a repeated part with rules in it must keep the type, and this goes from {!r} to {!r}"
+                    raise DeadEnd("type", Inapplicable(why, span, (join.inputs[0], join.results[0])), span)
                 return join.results[0]
+
+    def _beside(self, parts: list[ValueType], span: Span) -> ValueType:
+        try:
+            return side_by_side(parts, span)
+        except Inapplicable as error:
+            raise DeadEnd("type", error, span) from None
 
     def _meets(self, goal: _Goal, type: ValueType) -> None:
         instance = goal.instance
@@ -322,11 +334,12 @@ class Sampler:
                 modules = allowed - attempt.modules_left
                 if modules < least:
                     raise DeadEnd("size", f"fewer than {least} modules")
-                self._ends(output)
+                self.ends(output)
             except DeadEnd as dead:
                 self.failures[(dead.kind, dead.span)] += 1
                 self.examples.setdefault((dead.kind, dead.span), dead).__traceback__ = None
-                if count % 256 == 255 and monotonic() > deadline:
+                long = len(attempt.made) > 1000
+                if (long or count % 256 == 255) and monotonic() > deadline:
                     break
                 continue
             self.drawn += 1
@@ -348,7 +361,12 @@ class Sampler:
         allowed = most if self.limits.modules is None else min(most, self.limits.modules)
         return replace(self.limits, modules=allowed), least
 
-    def _ends(self, output: ValueType) -> None:
+    @property
+    def unlimited(self) -> Limits:
+        return Limits(elements=None)
+
+    def ends(self, output: ValueType) -> None:
+        """Raises DeadEnd unless the output is of the type that the grammar declares."""
         wanted = self.grammar.output
         if wanted is not None and merge((wanted, output)) is None:
             why = Inapplicable("the output is to be {!r}, and is {!r}", None, (wanted, output))
@@ -363,7 +381,9 @@ class Sampler:
         often = [f"{100 * times / total:.0f}% {_KINDS.get(kind, kind)}" for kind, times in kinds.most_common(3)]
         named = [(key, n) for key, n in self.failures.most_common() if key[0] in ("type", "goal")]
         limit = kinds.most_common(1)[0][0]
-        help = f'loosen it: --limit "{limit} <= …"' if limit in _KINDS and limit not in ("type", "goal", "size") else ""
+        help = f'loosen it: --limit "{limit} <= …"' if limit in _LIMITS else ""
+        if limit == "choices":
+            help = 'bound it: --limit "modules <= 500"'
         message = (
             f"no derivation of `{self.grammar.name}` was found in {attempts:,} attempts "
             f"({self.drawn:,} of {self.attempts:,} succeeded so far); dead ends: {', '.join(often)}"
@@ -380,7 +400,9 @@ _KINDS = {
     "params": "have more parameters than the limit",
     "macs": "have more MACs than the limit",
     "elements": "have more elements than the limit",
+    "choices": f"make more than {MAX_CHOICES:,} choices",
     "size": "are too small",
     "type": "do not type-check",
     "goal": "have another type at the end",
 }
+_LIMITS = ("modules", "depth", "params", "macs", "elements")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Cost, Grammar
-from ein.grammar.diagnostics import Span, fail
+from ein.grammar.computed import side_by_side
+from ein.grammar.diagnostics import EinError, Span, fail
 from ein.grammar.expand import free_of_alternative
 from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
 from ein.grammar.steps import (
@@ -29,10 +31,11 @@ from ein.grammar.steps import (
     refusal,
     shared,
 )
-from ein.grammar.types import Bundle, ValueType, bundle, rank
+from ein.grammar.types import Bundle, ValueType, rank
 
 MAX_INSTANCES = 10_000
 MAX_COPIES = 4096
+MAX_UNROLLED = 100_000
 
 
 class Space:
@@ -55,12 +58,22 @@ class Space:
     def instance(self, name: str, values: tuple[Any, ...]) -> Instance:
         found = self.instances.get((name, values))
         if found is None:
-            if len(self.instances) >= MAX_INSTANCES:
-                raise Inapplicable(f"more than {MAX_INSTANCES:,} forms of rules; the last is {name}{values}")
             rule = self.grammar.rules[name]
-            env = {**self.grammar.env, **dict(zip(rule.parameters, values, strict=True))}
+            if len(self.instances) >= MAX_INSTANCES:
+                raise self._too_many(rule)
+            thawed = [list(value) if isinstance(value, Run) else value for value in values]
+            env = {**self.grammar.env, **dict(zip(rule.parameters, thawed, strict=True))}
             found = self.instances[(name, values)] = Instance(rule, values, env)
         return found
+
+    def _too_many(self, rule: cfg.Rule) -> EinError:
+        """Names the parameter that takes the most values."""
+        mine = [values for name, values in self.instances if name == rule.name]
+        columns = zip(rule.parameters, zip(*mine, strict=True), strict=True) if mine else iter(())
+        growing = max(columns, key=lambda column: len(set(column[1])), default=None)
+        help = f"`{growing[0]}` took {len(set(growing[1])):,} values: bound it with a guard" if growing else ""
+        message = f"the rules have more than {MAX_INSTANCES:,} forms; the last is of `{rule.name}`"
+        return fail("E504", message, rule.span, help=help)
 
     def clear(self) -> None:
         """Empties the tables, so that they stay bounded; only between draws."""
@@ -141,6 +154,8 @@ class Space:
                     f"the signature of `{step.macro.macro}` fits {input!r} in {len(ways)} ways", step.macro.span
                 )
             found = step.table[input] = self.ground(step.macro.body, ways[0])
+            self.outcomes.append(step.table)
+            self.entries += 1
         return found
 
     def run(self, step: Step, input: ValueType) -> tuple[ValueType, int]:
@@ -154,10 +169,10 @@ class Space:
             case Fork(programs):
                 parts = members(input, len(programs), step.span)
                 done = [self.run_all(p, m) for p, m in zip(programs, parts, strict=True)]
-                return bundle(type for type, _ in done), sum(used for _, used in done)
+                return side_by_side([type for type, _ in done], step.span), sum(used for _, used in done)
             case Copy(count, program):
                 type, used = self.run_all(program, equal_members(input, count, step.span))
-                return bundle([type] * count), used * count
+                return side_by_side([type] * count, step.span), used * count
             case Loop(count, program, tied):
                 return self._loop(program, count, tied, input, step.span)
             case Enter():
@@ -174,11 +189,18 @@ class Space:
 
     def _loop(self, program: Program, count: int, tied: bool, input: ValueType, span: Span) -> tuple[ValueType, int]:
         modules, first = 0, input
-        for _ in range(count):
-            input, used = self.run_all(program, input)
-            modules += used
+        for done in range(count):
+            output, used = self.run_all(program, input)
+            if output is input:
+                modules += used * (count - done)
+                if done and modules > MAX_UNROLLED:
+                    raise _too_long(span)
+                return output, modules
+            input, modules = output, modules + used
             if tied:
                 keeps_type(first, input, span)
+            if modules > MAX_UNROLLED:
+                raise _too_long(span)
         return input, modules
 
     def cost(self, program: Program, input: ValueType) -> Cost:
@@ -198,8 +220,13 @@ class Space:
                     one, current = Cost(), input
                     for i in range(count):
                         more = self.cost(inner, current)
-                        one += Cost(more.modules, 0 if tied and i else more.parameters, more.macs, more.elements)
-                        current, _ = self.run_all(inner, current)
+                        if tied and i:
+                            more = replace(more, parameters=0)
+                        following, _ = self.run_all(inner, current)
+                        if following is current:
+                            one += shared(more, count - i, tied)
+                            break
+                        current, one = following, one + more
                     total += one
                 case Enter():
                     total += self.cost(self.enter(step, input), input)
@@ -230,15 +257,18 @@ class Space:
     def settle(self) -> None:
         """Finds the instances that can be reached and sets their minima; inf: it never ends."""
         reached = self._reach()
-        for instance in reached:
+        users: dict[Instance, list[Instance]] = {instance: [] for instance in reached}
+        for instance, programs in reached.items():
             instance.minimum = inf
-        changed = True
-        while changed:
-            changed = False
-            for instance, programs in reached.items():
-                least = min((self.least(program) for program in programs), default=inf)
-                if least < instance.minimum:
-                    instance.minimum, changed = least, True
+            for used in {call.instance for program in programs for call in calls(program)}:
+                users[used].append(instance)
+        waiting = list(reached)
+        while waiting:
+            instance = waiting.pop()
+            least = min((self.least(program) for program in reached[instance]), default=inf)
+            if least < instance.minimum:
+                instance.minimum = least
+                waiting += users[instance]
 
     def _reach(self) -> dict[Instance, list[Program]]:
         """Programs of all instances as far as they can be told without a type; a choice or count that
@@ -287,6 +317,10 @@ class Space:
                 return
 
 
+def _too_long(span: Span) -> Inapplicable:
+    return Inapplicable(f"more than {MAX_UNROLLED:,} uses of operators in a row that changes the type", span)
+
+
 def _count(count: Formula, env: Mapping[str, Any], least: int) -> int:
     value = count.evaluate(env)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_COPIES:
@@ -296,5 +330,11 @@ def _count(count: Formula, env: Mapping[str, Any], least: int) -> int:
     return value
 
 
+class Run(tuple[Any, ...]):
+    """A run of axes as the value of a rule's parameter: a list that can be a key."""
+
+    __slots__ = ()
+
+
 def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return Run(value) if isinstance(value, list) else value

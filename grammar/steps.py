@@ -171,6 +171,29 @@ def calls(program: Program) -> Iterator[Call]:
                 pass
 
 
+def rule_uses(program: Program) -> int:
+    """Uses of rules in a program, those of a copied part once."""
+    count = 0
+    stack: list[Step | cfg.Term] = [*program]
+    while stack:
+        match stack.pop():
+            case Call() | cfg.RuleUse():
+                count += 1
+            case Fork(programs):
+                stack += [step for inner in programs for step in inner]
+            case Copy(_, inner) | Loop(_, inner):
+                stack += inner
+            case Enter(macro, _, inner_program):
+                stack += inner_program if inner_program is not None else (macro.body,)
+            case cfg.Series(parts) | cfg.Parallel(parts):
+                stack += parts
+            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+                stack.append(body)
+            case _:
+                pass
+    return count
+
+
 def shared(one: Cost, count: int, tied: bool) -> Cost:
     """The cost of `count` copies; tied copies have their weights once."""
     total = one.times(count)
@@ -185,7 +208,8 @@ def keeps_type(before: ValueType, after: ValueType, span: Span) -> None:
 def members(input: ValueType, count: int, span: Span) -> tuple[ValueType, ...]:
     if not isinstance(input, Bundle):
         raise Inapplicable(
-            f"{count} branches need a bundle of {count}, and this is {input!r}; put `clone({count})` or `split` before them",
+            f"{count} branches need a bundle of {count}, and this is {input!r};"
+            f" put `clone({count})` or `split` before them",
             span,
         )
     if len(input.members) != count:

@@ -131,7 +131,7 @@ files = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(expressions)
 def test_an_expression_is_what_its_text_says(node: s.Expr) -> None:
     text = print_expression(node)
@@ -150,7 +150,7 @@ def test_a_type_is_what_its_text_says(node: s.Type) -> None:
     assert "\n" not in text
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(files)
 def test_a_file_is_what_its_text_says(file: s.File) -> None:
     text = print_file(file)
@@ -161,7 +161,7 @@ def test_a_file_is_what_its_text_says(file: s.File) -> None:
     assert all(line == line.rstrip() for line in text.split("\n"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(files, st.data())
 def test_comments_stay_and_formatting_is_idempotent(file: s.File, data: st.DataObject) -> None:
     source = Source("commented", _with_comments(print_file(file), data))

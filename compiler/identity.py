@@ -1,0 +1,101 @@
+"""Which network a graph is: an id that two derivations of one network share.
+
+The id is of the graph as lowered, after a normal form of its own that takes out what computes
+nothing and merges equal computations without weights; never of the optimised graph, so a new pass
+changes no id. `VERSION` is part of the id and changes with the normal form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from ein.compiler.graph import OpGraph, Port
+from ein.compiler.lower import lower
+from ein.compiler.nodes import Input, Use
+from ein.compiler.passes.wires import remove_wires
+from ein.grammar import syntax as s
+from ein.grammar.cfg import Applied, value_text
+from ein.grammar.derivation import Derivation
+from ein.grammar.printer import print_statement
+
+VERSION = 1
+
+
+def derivation_identity(derivation: Derivation) -> str:
+    """The identity of the network that a derivation builds."""
+    return identity(lower(derivation.term))
+
+
+def identity(graph: OpGraph) -> str:
+    """`1:` and 32 hex digits. Equal for graphs that differ in node numbers, wires and shared arithmetic only.
+
+    The nodes are listed as the output reaches them, inputs in order; each says its operator, arguments,
+    sources, and which weights it holds, by the order in which weights are met. So shared and separate
+    weights differ, and so do `a - b` and `b - a`.
+    """
+    listing = _Listing(remove_wires(graph).graph)
+    text = "\n".join(listing.rows())
+    return f"{VERSION}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+class _Listing:
+    def __init__(self, graph: OpGraph) -> None:
+        self.graph = graph
+        self.index: dict[int, int] = {}
+        self.weights: dict[str, int] = {}
+        self.known: dict[str, int] = {}
+        self.lines: list[str] = []
+
+    def rows(self) -> list[str]:
+        """Post-order from the output, on an explicit stack."""
+        stack: list[tuple[int, bool]] = [(self.graph.output, False)]
+        while stack:
+            number, ready = stack.pop()
+            if number in self.index:
+                continue
+            sources = self.graph.sources(number)
+            if ready:
+                self._list(number, sources)
+            else:
+                stack.append((number, True))
+                stack += [(port.node, False) for port in reversed(sources) if port.node not in self.index]
+        return self.lines
+
+    def _list(self, number: int, sources: tuple[Port, ...]) -> None:
+        node = self.graph.node(number)
+        fed = " ".join(f"{self.index[port.node]}.{port.port}" for port in sources)
+        if not isinstance(node, Use):
+            types = node.outputs if isinstance(node, Input) else node.inputs
+            self._add(number, f"{type(node).__name__} {fed} {' '.join(f'{t.kind}{list(t.sizes)}' for t in types)}")
+            return
+        row = f"{_meaning(node.applied)} {fed}"
+        if node.weights:
+            kept = self.weights.setdefault(node.key, len(self.weights))
+            self._add(number, f"{row} weights {kept}")
+        elif row in self.known and not _random(node.applied):
+            self.index[number] = self.known[row]
+        else:
+            self.known[row] = self._add(number, row)
+
+    def _add(self, number: int, row: str) -> int:
+        self.index[number] = len(self.lines)
+        self.lines.append(row)
+        return self.index[number]
+
+
+def _random(applied: Applied) -> bool:
+    """Whether two uses on one input may give different results."""
+    return any(step.name == "dropout" for step in applied.body.steps)
+
+
+def _meaning(applied: Applied) -> str:
+    """Operator and arguments: its declaration, since another file may call something else by its name."""
+    arguments = ",".join(f"{name}={value_text(value)}" for name, value in applied.arguments.items())
+    return f"{_declared(applied.operator.declaration)}({arguments})"
+
+
+@lru_cache(maxsize=4096)
+def _declared(declaration: s.OpDecl) -> str:
+    digest = hashlib.sha256(print_statement(declaration).encode()).hexdigest()[:12]
+    return f"{declaration.name}:{digest}"
