@@ -24,7 +24,7 @@ def analyse(grammar: Grammar) -> list[Diagnostic]:
         try:
             endless = _endless(grammar)
             found += endless
-            if not endless and grammar.input is not None and not found:
+            if grammar.input is not None and not any(d.severity == "error" for d in found):
                 found += _trial(grammar)
         except EinError as error:
             found += error.diagnostics

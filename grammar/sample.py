@@ -390,6 +390,8 @@ class Sampler:
         )
         if named:
             example = self.examples[named[0][0]]
+            if example.span is None:
+                message += f"; in one of them {example.reason}"
             return EinError((Diagnostic("E704", message, example.span, label=example.reason, help=help),))
         return EinError((Diagnostic("E704", message, help=help),))
 

@@ -27,15 +27,16 @@ def fuse_permutes(graph: OpGraph) -> Rewritten:
     Exact: a permutation moves elements and computes nothing.
     """
     found = {number: axes for number, node in graph.uses() if (axes := permutation(node)) is not None}
-    draft: Draft | None = None
+    if not any(graph.sources(number)[0].node in found for number in found):
+        return Rewritten(graph, {})
+    draft, changed = graph.draft(), False
     for number, axes in found.items():
-        source = (draft or graph).sources(number)[0]
-        if source.node in found:
-            draft = draft or graph.draft()
-            both = tuple(found[source.node][axis] for axis in axes)
-            if _put(draft, number, draft.sources(source.node)[0], both):
-                found[number] = both
-    if draft is None:
+        source = draft.sources(number)[0].node
+        if source in found:
+            both = composed(found[source], axes)
+            if _put(draft, number, draft.sources(source)[0], both):
+                found[number], changed = both, True
+    if not changed:
         return Rewritten(graph, {})
     draft.remove_unused()
     return Rewritten(draft.done(), {})
@@ -48,6 +49,11 @@ def permutation(node: Use) -> Axes | None:
         return None
     order: Axes = body.steps[body.results[0]].argument("order")
     return order
+
+
+def composed(first: Axes, second: Axes) -> Axes:
+    """The one permutation that does what two do in a row."""
+    return tuple(first[axis] for axis in second)
 
 
 def _put(draft: Draft, number: int, source: Port, axes: Axes) -> bool:

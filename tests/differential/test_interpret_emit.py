@@ -273,7 +273,9 @@ def test_terms(name: str) -> None:
 def test_several_inputs_and_results() -> None:
     source = assert_same(graph_of("input (seq[4, 6], seq[6, 5], vec[3])\narch net = (linear(6) & identity & relu)"))
     assert "def forward(self, x, y, z):" in source
-    found = assert_same(graph_of("input (seq[4, 6], seq[6, 5])\narch net = (linear(6) & identity) >> matmul >> clone(2)"))
+    found = assert_same(
+        graph_of("input (seq[4, 6], seq[6, 5])\narch net = (linear(6) & identity) >> matmul >> clone(2)")
+    )
     assert "return x, x" in found
 
 

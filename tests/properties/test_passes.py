@@ -1,0 +1,315 @@
+"""Each pass gives a graph that computes the same for the same weights, on grammars biased to its pattern, and leaves
+alone what only looks like it. How often it fired is counted, and a pass that is broken on purpose is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import process_time
+
+import pytest
+import torch
+
+from ein.compiler.graph import InternalError, OpGraph, verify
+from ein.compiler.interpret import Interpreter
+from ein.compiler.lower import lower
+from ein.compiler.nodes import Use
+from ein.compiler.passes import PIPELINE, Rewritten, convolution, optimise, permutes, wires
+from ein.compiler.weights import carry
+from ein.grammar.architecture import architecture
+from ein.grammar.check import Request, load_grammar
+from ein.grammar.diagnostics import Source
+from ein.grammar.sample import Sampler
+from ein.grammar.tensors import Step
+
+TIMES = 200
+
+WIRES = """
+grammar wires
+import std
+input im[2, 3, 4]
+rule Net = Wire | Wire >> Net | Net >> Wire
+rule Wire = identity >> Part | identity | Part >> identity * 2 | clone(2) >> (identity & Part) >> add
+          | clone(3) >> (Part & identity & identity) >> concat(1) >> Part | clone(2) >> identity ^ 2 >> add
+rule Part = relu | linear(4) | norm | clone(2) >> (relu & softmax) >> add
+limit modules <= 25
+"""
+
+NO_WIRES = """
+grammar almost
+import std
+type cols[d, l]
+input seq[3, 4]
+op plus_nothing : t -> t = x + 0
+op times_one    : t -> t = 1 * x
+op to_cols      : seq[l, d] -> cols[l, d] = rearrange
+op to_seq       : cols[l, d] -> seq[l, d] = rearrange
+rule Net = Part | Part >> Net
+rule Part = plus_nothing | times_one | to_cols >> to_seq | permute((2, 1)) | relu | linear(4) | split(2, 2) >> concat(2)
+limit modules <= 10
+"""
+
+PERMUTES = """
+grammar permutes
+import std
+input im[3, 3, 3]
+op upright : im[c, h, w] -> im[h, c, w] = rearrange
+rule Net  = Two | Two >> Net | Part >> Net
+rule Two  = One >> One | One >> identity >> One | One >> clone(2) >> (One & Part) >> add
+rule One  = permute(order in orders(rank)) @ each | upright
+rule Part = relu | norm | linear(3)
+limit modules <= 20
+"""
+
+NO_PERMUTES = """
+grammar almost
+import std
+type cols[d, l]
+input seq[3, 4]
+op to_cols : seq[l, d] -> cols[d, l] = rearrange
+op turned  : seq[l, d] -> seq[d, l] = 2 * x -> [d, l]
+op grid    : seq[l, d] -> seq[l, d] where l % 3 == 0 = x[(a = 3, b), d] -> [(b, a), d]
+rule Net = One | One >> Between >> Last | turned >> turned | Between >> One >> Between | grid >> One | One >> grid
+         | permute((2, 1)) >> to_cols | clone(2) >> (One & One) >> add
+rule Last = One | One >> Between >> One
+rule One = permute((2, 1))
+rule Between = relu | linear(3) | softmax | turned
+limit modules <= 10
+"""
+
+CONVOLUTIONS = """
+grammar convolutions
+import std
+input im[3, 6, 8]
+op my_windows(k, s, p) : im[c, h, w] -> seq[((h + 2*p - k) // s + 1, (w + 2*p - k) // s + 1), c*k*k]
+    where h + 2*p >= k, w + 2*p >= k, k >= 1, s >= 1 = F.unfold(x, k, stride = s, padding = p)[f, o] -> [o, f]
+op my_linear(out) : any[*s, d] -> any[*s, out] where out >= 1 = nn.Linear(d, out)
+rule Net = Convolution | Convolution >> Net | Part >> Net | clone(2) >> (Same & Same) >> add >> Net
+         | tied (im2col(3, p = 1) >> linear(3) >> col2im >> relu) * 2 >> Convolution
+rule Convolution
+  = for k in {1..3}, s in {1, 2}, p in {0, 1} : im2col(k, s = s, p = p) >> Wire >> Linear >> Wire >> col2im
+  | for k in {1..3}, s in {1, 2}, p in {0, 1} : my_windows(k, s, p) >> Linear >> col2im
+rule Same = im2col(3, p = 1) >> linear(out = 3) >> col2im
+rule Linear = for out in {1..5}, bias in {true, false} : linear(out, bias = bias) | my_linear(out in {1..5})
+rule Wire = identity | identity * 2
+rule Part = relu | norm
+limit modules <= 30
+"""
+
+NO_CONVOLUTIONS = """
+grammar almost
+import std
+input im[4, 5, 7]
+op turned  : seq[(h, w), d] -> im[d, w, h] = rearrange
+op rows    : seq[l, d] -> im[d, 1, l] = x[(a = 1, b), d] -> [d, a, b]
+op columns(k) : im[c, h, w] -> seq[(h - k + 1, w - k + 1), c*k*k] where k >= 1, h >= k, w >= k
+    = F.unfold(x, k)[(c, kk), o] -> [o, (kk, c)]
+op mapped(out) : any[*s, d] -> any[*s, out] where out >= 1 param w[out, d] ~ kaiming = dot[d](x, w)
+op active(out) : any[*s, d] -> any[*s, out] where out >= 1 = relu(nn.Linear(d, out)(x))
+rule Net
+  = Windows >> Between >> linear(4) >> col2im | Windows >> linear(4) >> Between >> col2im
+  | Windows >> linear(4) >> turned | Windows >> linear(4) >> rows | columns(k in {2, 3}) >> linear(4) >> col2im
+  | Windows >> mapped(4) >> col2im | Windows >> active(4) >> col2im
+  | Windows >> linear(4) >> linear(5) >> col2im
+  | Windows >> clone(2) >> (linear(4) >> col2im & linear(4) >> col2im) >> add
+  | Windows >> linear(4) >> clone(2) >> (col2im & col2im) >> add
+  | Windows >> split(2, 2) >> linear(2) ^ 2 >> concat(2) >> col2im
+  | clone(2) >> im2col(3, p = 1) ^ 2 >> tied linear(8) ^ 2 >> (col2im & relu >> col2im) >> add
+  | im2col(k in {1..3}) >> linear(4)
+rule Windows = for k in {1, 2, 3}, s in {1, 2}, p in {0, 1} : im2col(k, s = s, p = p)
+rule Between = relu | softmax | norm | pos_enc | permute((2, 1)) >> permute((2, 1)) >> relu
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These networks are so small that threads cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def graphs(text: str) -> Iterator[OpGraph]:
+    sampler = Sampler.of(load_grammar(Source("biased.ein", f"ein 1\n{text}")))
+    return (lower(sampler.draw(3, index).term) for index in range(10**6))
+
+
+def without_wires(graph: OpGraph) -> OpGraph:
+    return wires.remove_wires(graph).graph
+
+
+def assert_exact(before: OpGraph, rewritten: Rewritten) -> None:
+    """Equal results for equal weights, in training, and every weight of the new graph comes from an old one."""
+    after = rewritten.graph
+    verify(after)
+    torch.manual_seed(0)
+    one, other = Interpreter(before), Interpreter(after)
+    other.load_state_dict(carry(rewritten.weights, other.state_dict(), one.state_dict()))
+    given = [torch.randn(3, *leaf.sizes) for leaf in before.node(before.input).outputs]
+    wanted, found = one(*given), other(*given)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def fires(text: str, rewrite: Callable[[OpGraph], Rewritten], prepare: Callable[[OpGraph], OpGraph]) -> int:
+    """Draws until the pass has changed `TIMES` graphs, each exactly; the number of draws."""
+    changed = 0
+    for draws, graph in enumerate(map(prepare, graphs(text)), 1):
+        rewritten = rewrite(graph)
+        if rewritten.graph is graph:
+            assert not rewritten.weights
+            continue
+        assert_exact(graph, rewritten)
+        assert rewrite(rewritten.graph).graph is rewritten.graph, "a second run finds nothing left"
+        changed += 1
+        if changed == TIMES or draws == 10 * TIMES:
+            break
+    assert changed == TIMES
+    return draws
+
+
+def names(graph: OpGraph) -> list[str]:
+    return [node.application.name for _, node in graph.uses()]
+
+
+# --- wires
+
+
+def test_wires_fires() -> None:
+    fires(WIRES, wires.remove_wires, lambda graph: graph)
+    for _, graph in zip(range(50), graphs(WIRES), strict=False):
+        assert not {"identity", "clone"} & set(names(wires.remove_wires(graph).graph))
+
+
+def test_wires_leaves_the_rest_alone() -> None:
+    for _, graph in zip(range(TIMES), graphs(NO_WIRES), strict=False):
+        assert wires.remove_wires(graph).graph is graph
+
+
+def test_broken_wires_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking out an activation."""
+    monkeypatch.setattr(wires, "_routes", lambda node: node.application.name in ("relu", "softmax"))
+    monkeypatch.setattr(wires, "_route", lambda node: [0])
+    with pytest.raises(AssertionError, match="not close"):
+        fires(WIRES, wires.remove_wires, lambda graph: graph)
+
+
+# --- permutations
+
+
+def test_permutes_fires() -> None:
+    fires(PERMUTES, permutes.fuse_permutes, without_wires)
+
+
+def test_permutes_leaves_the_rest_alone() -> None:
+    for _, graph in zip(range(TIMES), map(without_wires, graphs(NO_PERMUTES)), strict=False):
+        assert permutes.fuse_permutes(graph).graph is graph
+
+
+def test_no_two_permutations_are_left_in_a_row() -> None:
+    vanished = 0
+    for _, graph in zip(range(50), map(without_wires, graphs(PERMUTES)), strict=False):
+        found = permutes.fuse_permutes(graph).graph
+        permuting = {number for number, node in found.uses() if permutes.permutation(node) is not None}
+        assert not any(found.sources(number)[0].node in permuting for number in permuting)
+        vanished += len(permuting) == 0
+    assert vanished > 2
+
+
+def test_broken_permutes_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two permutations the other way round."""
+    right = permutes.composed
+    monkeypatch.setattr(permutes, "composed", lambda first, second: right(second, first))
+    with pytest.raises(AssertionError, match="not close"):
+        fires(PERMUTES, permutes.fuse_permutes, without_wires)
+
+
+# --- convolutions
+
+
+def test_convolution_fires() -> None:
+    fires(CONVOLUTIONS, convolution.fuse_convolutions, without_wires)
+
+
+def test_convolution_leaves_the_rest_alone() -> None:
+    """With other operators between, other readers, another grid, another order of features, other weights."""
+    for _, graph in zip(range(TIMES), map(without_wires, graphs(NO_CONVOLUTIONS)), strict=False):
+        assert convolution.fuse_convolutions(graph).graph is graph
+
+
+def test_convolution_takes_every_chain() -> None:
+    for _, graph in zip(range(50), graphs(CONVOLUTIONS), strict=False):
+        found = optimise(graph).graph
+        assert not {"im2col", "my_windows", "linear", "my_linear", "col2im"} & set(names(found))
+        assert "conv" in names(found)
+
+
+def test_broken_convolutions_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bias that gets lost."""
+    right = convolution._arguments
+
+    def without_bias(windows: Step, linear: Step) -> convolution.Arguments:
+        return (*right(windows, linear)[:-1], ("bias", False))
+
+    monkeypatch.setattr(convolution, "_arguments", without_bias)
+    with pytest.raises(AssertionError, match="not close"):
+        fires(CONVOLUTIONS, convolution.fuse_convolutions, without_wires)
+
+
+def test_a_linear_of_the_users_own_is_not_taken_for_the_library_s() -> None:
+    text = """
+        import std
+        op linear(out) : any[*s, d] -> any[*s, out] where out >= 1 = relu(nn.Linear(d, out)(x))
+        input im[3, 6, 6]
+        arch net = im2col(3) >> linear(4) >> col2im
+    """
+    graph = lower(architecture(load_grammar(Source("own.ein", f"ein 1\n{text}"))).term)
+    assert optimise(graph).graph is graph
+
+
+def test_tied_convolutions_stay_tied() -> None:
+    text = "import std\ninput im[3, 6, 6]\narch net = tied (im2col(3, p = 1) >> linear(3) >> col2im) * 3\n"
+    graph = lower(architecture(load_grammar(Source("tied.ein", f"ein 1\n{text}"))).term)
+    found = optimise(graph).graph
+    assert [node.key for _, node in found.uses()] == ["linear_1"] * 3 and names(found) == ["conv"] * 3
+    assert_exact(graph, optimise(graph))
+
+
+# --- all of them
+
+
+def test_the_pipeline_is_exact_on_sampled_networks() -> None:
+    limits = {"elements": 200_000, "macs": 3_000_000, "params": 500_000, "modules": 120}
+    sampler = Sampler.of(load_grammar("einspace", Request(input="im[3, 8, 8]", limits=limits)))
+    fired = dict.fromkeys((step.name for step in PIPELINE), 0)
+    for index in range(300):
+        graph = before = lower(sampler.draw(5, index).term)
+        for step in PIPELINE:
+            after = step.rewrite(graph).graph
+            fired[step.name] += after is not graph
+            graph = after
+        assert_exact(before, optimise(before, checked=True))
+    assert all(times >= 5 for times in fired.values()), fired
+
+
+def test_a_pass_that_breaks_the_graph_is_seen_by_verify() -> None:
+    def cut(graph: OpGraph) -> Rewritten:
+        draft = graph.draft()
+        number, node = next((number, node) for number, node in graph.uses() if node.application.name == "add")
+        draft.replace(number, node, draft.sources(number)[:1])
+        return Rewritten(draft.done(), {})
+
+    graph = next(graph for graph in graphs(WIRES) if "add" in names(graph))
+    with pytest.raises(InternalError, match=r"node \d+ \(add\) has 2 inputs"):
+        optimise(graph, [type(PIPELINE[0])("cut", cut)], checked=True)
+
+
+def test_passes_take_milliseconds() -> None:
+    """Bounded ten times above what 600 nodes take, so that a loaded machine passes."""
+    text = "import std\ninput im[3, 8, 8]\narch net = (im2col(3, p = 1) >> identity >> linear(3) >> col2im >> permute((1, 3, 2)) >> permute((1, 3, 2))) * 100\n"
+    graph = lower(architecture(load_grammar(Source("long.ein", f"ein 1\n{text}"))).term)
+    optimise(graph)
+    begin = process_time()
+    found = optimise(graph).graph
+    assert process_time() - begin < 0.3
+    assert names(found) == ["conv"] * 100
+    assert all(isinstance(node, Use) and node.key.startswith("linear_") for _, node in found.uses())
