@@ -57,7 +57,7 @@ def describe(graph: OpGraph) -> str:
     given = ", ".join(map(repr, graph.node(graph.input).outputs))
     made = ", ".join(map(repr, graph.node(graph.output).inputs))
     found = cost(graph)
-    return f"{given} -> {made}: {found.parameters:,} parameters, {found.macs:,} multiply-accumulates."
+    return f"{given} -> {made}: {found.parameters:,} parameters, {found.macs:,} MACs."
 
 
 def weight_map(graph: OpGraph) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
@@ -232,8 +233,8 @@ class _Naming:
     """Names are taken again as soon as their value has been read for the last time."""
 
     def __init__(self, found: Forward, inputs: Sequence[int]) -> None:
-        self.names: dict[int, str] = dict(zip(inputs, _endless(), strict=False))
-        self.taken = set(self.names.values())
+        self.tensors, self.tuples = _Names(_tensor_name), _Names(_tuple_name)
+        self.names = {number: self.tensors.take() for number in inputs}
         self.last: dict[int, int] = {}
         for at, line in enumerate(found.lines):
             self.last |= dict.fromkeys(holes(line.expression.doc), at)
@@ -244,25 +245,41 @@ class _Naming:
         return Expression(fill(expression.doc, lambda number: Expression(self.names[number])), expression.binding)
 
     def assign(self, at: int, line: Line) -> list[str]:
-        """Names for the targets of line `at`; those that it reads for the last time come first."""
-        read = set(holes(line.expression.doc))
-        self.taken -= {self.names[number] for number in read if self.last[number] == at}
-        return [self._name(target, line.tuple) for target in line.targets]
+        """Names for the targets of line `at`, which may be those of what it reads for the last time."""
+        for number in set(holes(line.expression.doc)):
+            if self.last[number] == at:
+                self.tensors.give_back(self.names[number])
+                self.tuples.give_back(self.names[number])
+        names = self.tuples if line.tuple else self.tensors
+        for target in line.targets:
+            if target is not None:
+                self.names[target] = names.take()
+        return ["_" if target is None else self.names[target] for target in line.targets]
 
-    def _name(self, target: int | None, is_tuple: bool) -> str:
-        if target is None:
-            return "_"
-        candidates = _tuples() if is_tuple else _endless()
-        name = self.names[target] = next(name for name in candidates if name not in self.taken)
-        self.taken.add(name)
+
+class _Names:
+    """The first name that is free, of an endless row."""
+
+    def __init__(self, name: Callable[[int], str]) -> None:
+        self.name = name
+        self.used: dict[str, int] = {}
+        self.free: list[int] = []
+
+    def take(self) -> str:
+        index = heappop(self.free) if self.free else len(self.used)
+        name = self.name(index)
+        self.used[name] = index
         return name
 
+    def give_back(self, name: str) -> None:
+        """A name of another row is none of ours."""
+        if name in self.used:
+            heappush(self.free, self.used[name])
 
-def _endless() -> Iterator[str]:
-    yield from _NAMES
-    yield from (f"x{i}" for i in count(1))
+
+def _tensor_name(index: int) -> str:
+    return _NAMES[index] if index < len(_NAMES) else f"x{index - len(_NAMES) + 1}"
 
 
-def _tuples() -> Iterator[str]:
-    yield "parts"
-    yield from (f"parts{i}" for i in count(2))
+def _tuple_name(index: int) -> str:
+    return f"parts{index + 1}" if index else "parts"

@@ -122,7 +122,7 @@ def layout(before: str, doc: Doc, after: str, indent: int) -> list[str]:
     inner = f"{' ' * (indent + 4)}{', '.join(map(flat, doc.items))}"
     fits = doc.head != "" and len(inner) <= WIDTH
     body = [inner] if fits else [row for item in doc.items for row in layout("", item, ",", indent + 4)]
-    opening, closing = doc.brackets
+    opening, closing = doc.brackets[0], doc.brackets[1]
     return [f"{' ' * indent}{before}{flat(doc.head)}{opening}", *body, f"{' ' * indent}{closing}{after}"]
 
 

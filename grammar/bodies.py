@@ -305,6 +305,8 @@ class _Elaborator:
             )
         positional = [self._eval(a.value) for a in arguments if a.name is None]
         named = {a.name: self._eval(a.value) for a in arguments if a.name is not None}
+        if len(positional) + len(named) < len(arguments):
+            raise fail("E405", f"an argument of `{name}` is given twice", expr.span)
         tensors = [] if name.startswith("nn.") else [self._tensor(p, expr) for p in positional[:1]]
         if not name.startswith("nn.") and not tensors:
             raise fail("E414", f"`{name}` needs the tensor it is applied to", expr.span)

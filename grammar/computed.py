@@ -9,7 +9,7 @@ from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Inapplicable, formula
 from ein.grammar.patterns import KIND, Bindings, unknown_kind
-from ein.grammar.types import MAX_SIZE, Size, ValueType, bundle, plain, tensor
+from ein.grammar.types import MAX_SIZE, Bundle, Size, Tensor, ValueType, bundle, plain, tensor
 
 MAX_TENSORS = 4096
 """Tensors side by side."""
@@ -26,7 +26,7 @@ def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
         case s.TypeName(name):
             if name not in bound:
                 raise fail("E302", f"`{name}` is not bound on the left", type.span)
-            return lambda env: env[name]
+            return lambda env: _type_named(name, env, type.span)
         case s.KindType():
             return _tensor_type(type, bound, kinds)
         case s.BundleType((member,)):
@@ -38,6 +38,13 @@ def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
             member_type = compile_type(base, bound, kinds)
             number = formula(count, frozenset(bound)).evaluate
             return lambda env: _power(member_type(env), number(env))
+
+
+def _type_named(name: str, env: Bindings, span: Span) -> ValueType:
+    found = env[name]
+    if not isinstance(found, Tensor | Bundle):
+        raise fail("E302", f"`{name}` is a size, not a type", span)
+    return found
 
 
 def _power(member: ValueType, count: Any) -> ValueType:
@@ -57,6 +64,8 @@ def side_by_side(parts: Sequence[ValueType], span: Span | None = None) -> ValueT
 def _tensor_type(type: s.KindType, bound: set[str], kinds: frozenset[str]) -> Build:
     if type.kind != KIND and type.kind not in kinds:
         raise unknown_kind(type, kinds)
+    if type.kind == KIND and KIND not in bound:
+        raise fail("E302", "`any` on the right is the kind of an `any` on the left, and there is none", type.span)
     dims = [build_dim(dim, bound) for dim in type.dims]
     kind = None if type.kind == KIND else type.kind
 
@@ -74,10 +83,10 @@ def build_dim(dim: s.Dim, bound: set[str]) -> Callable[[Bindings, list[Size]], N
     match dim:
         case s.Star(s.Name(name)):
             _known(name, dim, bound)
-            return lambda env, shape: shape.extend(env[name])
+            return lambda env, shape: shape.extend(_run(env[name], dim.span))
         case s.Star(operand):
             run = formula(operand, frozenset(bound)).evaluate
-            return lambda env, shape: shape.extend(run(env))
+            return lambda env, shape: shape.extend(_run(run(env), dim.span))
         case s.Name(name):
             _known(name, dim, bound)
             return lambda env, shape: shape.append(check_size(env[name], dim))
@@ -96,6 +105,12 @@ def build_dim(dim: s.Dim, bound: set[str]) -> Callable[[Bindings, list[Size]], N
         case _:
             number = formula(dim, frozenset(bound)).evaluate
             return lambda env, shape: shape.append(check_size(number(env), dim))
+
+
+def _run(value: Any, span: Span) -> list[Size]:
+    if not isinstance(value, list):
+        raise fail("E302", "`*` stands before a run of axes, `*s`, and this is none", span)
+    return value
 
 
 def _known(name: str, dim: s.Dim, bound: set[str]) -> None:

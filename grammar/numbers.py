@@ -165,7 +165,10 @@ def compile_expr(expr: s.Expr) -> Evaluate:
 
 def _name(name: str) -> Evaluate:
     def evaluate(env: Env) -> Any:
-        value = env[name]
+        try:
+            value = env[name]
+        except KeyError:
+            raise Inapplicable(f"`{name}` has no value here") from None
         return plain(value) if type(value) is tuple else value
 
     return evaluate

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import fail
+from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Env, Evaluate, Inapplicable, compile_expr, formula, free_names
 from ein.grammar.types import (
     Bundle,
@@ -47,7 +47,7 @@ def compile_pattern(
         case s.Blank():
             return lambda value, env: [dict(env)]
         case s.TypeName(name):
-            return _variable(name, bound, tensors_only)
+            return _variable(name, bound, tensors_only, type.span)
         case s.KindType():
             return _tensor_pattern(type, bound, kinds, lengths)
         case s.BundleType((member,)):
@@ -59,13 +59,15 @@ def compile_pattern(
             return _power_pattern(base, count, bound, kinds, tensors_only, lengths)
 
 
-def _variable(name: str, bound: set[str], tensors_only: bool) -> Match:
+def _variable(name: str, bound: set[str], tensors_only: bool, span: Span) -> Match:
     bound.add(name)
 
     def match(value: ValueType, env: Env) -> list[Bindings]:
         if tensors_only and isinstance(value, Bundle):
             raise Inapplicable("needs one tensor, and this is {!r}", None, (value,))
         known = env.get(name)
+        if not isinstance(known, Tensor | Bundle | None):
+            raise fail("E301", f"`{name}` is a size, not a type", span)
         merged = value if known is None else merge((known, value))
         if merged is None:
             raise Inapplicable("needs equal types, and these are {!r} and {!r}", None, (known, value))
@@ -95,11 +97,11 @@ def _power_pattern(
     lengths: Mapping[str, Evaluate],
 ) -> Match:
     each = isinstance(base, s.KindType) and any(isinstance(dim, s.EachDim) for dim in base.dims)
-    member = compile_pattern(base, bound, kinds, tensors_only, lengths)
     name = count.name if isinstance(count, s.Name) and count.name not in bound else None
     number = None if name else formula(count, frozenset(bound)).evaluate
     if name:
         bound.add(name)
+    member = compile_pattern(base, bound, kinds, tensors_only, lengths)
 
     def match(value: ValueType, env: Env) -> list[Bindings]:
         if not isinstance(value, Bundle):
@@ -122,6 +124,8 @@ def _power_pattern(
 def _tensor_pattern(type: s.KindType, bound: set[str], kinds: frozenset[str], lengths: Mapping[str, Evaluate]) -> Match:
     if type.kind != KIND and type.kind not in kinds:
         raise unknown_kind(type, kinds)
+    if type.kind == KIND:
+        bound.add(KIND)
     simple = _simple_names(type, bound)
     if simple is not None:
         bound.update(simple)
@@ -255,6 +259,8 @@ def _match_split(shape: _Shape, sizes: tuple[Size, ...], split: tuple[int, ...],
 def _bind_run(name: str, run: list[Size], found: Bindings) -> None:
     known = found.get(name)
     if known is not None:
+        if not isinstance(known, list):
+            raise fail("E301", f"`{name}` is one size and `*{name}` a run of axes", None)
         if [plain(a) for a in known] != [plain(b) for b in run]:
             raise Inapplicable("`*{}` is {} and {}", None, (name, known, run))
         run = [merge_sizes(pair) for pair in zip(known, run, strict=True)]
@@ -308,16 +314,18 @@ def _dim_pattern(dim: s.Dim, bound: set[str]) -> _Dim:
 
             return bind
         case s.Name(name):
-            return _compared_name(name)
+            return _compared_name(name, dim.span)
         case s.Group(items):
             return _grid_pattern([_dim_pattern(item.value, bound) for item in items])
         case _:
             return _compared(dim, bound)
 
 
-def _compared_name(name: str) -> _Dim:
+def _compared_name(name: str, span: Span) -> _Dim:
     def compare(size: Size, found: Bindings) -> None:
         known = found[name]
+        if not isinstance(known, int | tuple):
+            raise fail("E301", f"`{name}` is no size, and is compared with one", span)
         if plain(size) != plain(known):
             raise Inapplicable("`{}` is {} and {}", None, (name, plain(known), plain(size)))
         if not isinstance(known, int):

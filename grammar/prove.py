@@ -36,6 +36,7 @@ def prove(overloads: tuple[Operator, ...], kinds: Mapping[str, Any]) -> list[Dia
 def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | None:
     try:
         good, failures = 0, []
+        missing = {p.name: 3 for p in operator.parameters if p.default is not None and p.kind in ("int", "bool", None)}
         for given, input in _draws(operator, kinds):
             try:
                 applied = operator.apply(operator.arguments(given), input)
@@ -44,9 +45,11 @@ def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | Non
             try:
                 _ = applied.body
                 good += 1
+                for name in given:
+                    missing[name] = missing.get(name, 0) - 1
             except Inapplicable as error:
                 failures.append((given, input, applied.output, error))
-            if good + len(failures) >= DRAWS:
+            if good + len(failures) >= DRAWS and (failures or max(missing.values(), default=0) <= 0):
                 break
     except EinError as error:
         return error.diagnostics[0]
@@ -84,7 +87,7 @@ def _draws(operator: Operator, kinds: Mapping[str, Any]) -> Iterator[tuple[dict[
     parameters = {p.name for p in operator.parameters}
     names = [name for name in type_names(declaration.input) if name not in parameters]
     runs, variables, eaches = _roles(declaration.input)
-    build = compile_type(_buildable(declaration.input), {*names, *parameters}, frozenset(kinds))
+    build = compile_type(_buildable(declaration.input), {KIND, *names, *parameters}, frozenset(kinds))
     for attempt in range(TRIES):
         pool = list(_SIZES)
         for i in range(len(pool) - 1, 0, -1):

@@ -89,6 +89,14 @@ class Task:
         """The examples that no choice may depend on: for `evaluate_test`."""
         return self._test
 
+    def save(self, path: Path) -> Path:
+        """All splits as an `.npz` that `load_task` reads. Raises OSError."""
+        splits = zip(SPLITS, (self.train, self.valid, self._test), strict=True)
+        arrays = {f"{name}_{axis}": getattr(split, axis) for name, split in splits for axis in ("x", "y")}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, allow_pickle=False, **arrays)
+        return path
+
     def batch(self, split: Split, rows: slice | NDArray[np.int64]) -> Array:
         """Normalised examples, float32; int64 tokens for `tok`."""
         if self.normalisation is None:

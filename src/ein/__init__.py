@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.networks import build, draw, emit, lower, optimise
     from ein.runtime.data import Task
+    from ein.searching import search
     from ein.space import Space, architecture, check, load
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "load": "ein.space",
     "lower": "ein.networks",
     "optimise": "ein.networks",
+    "search": "ein.searching",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "load",
     "lower",
     "optimise",
+    "search",
 ]
 
 

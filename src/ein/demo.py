@@ -1,33 +1,39 @@
 """The main job on data that needs no download: `make demo`.
 
-Draws derivations of einspace for scikit-learn's digits, trains each for a few seconds in a process of
-its own beside zoo/resnet8 and a small hand-written torch network, and writes the best one as `.ein`,
+Evolves networks of einspace on scikit-learn's digits, each trained for a few seconds in a process of
+its own, beside zoo/resnet8 and a small hand-written torch network, and writes the best one as `.ein`,
 source and pictures.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ein import training
-from ein.cli.common import amount, report
-from ein.grammar.check import load_grammar
+from ein.cli.common import amount, folder, report
+from ein.cli.search import Progress, keep, summary
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import fail
-from ein.grammar.files import derivation_text, read_architecture, write
-from ein.grammar.sample import Sampler
+from ein.grammar.files import read_architecture, write
+from ein.space import Space, load
 
 if TYPE_CHECKING:
-    from ein.runtime.fence import Fence, Handle
+    from ein.search.executor import Executor
+    from ein.search.protocol import Trial
+    from ein.search.study import Study
+    from ein.searching import Trainer
+
+SHOWN = 12
+"""Trials in the table."""
 
 BY_HAND = """\
 import torch.nn.functional as F
@@ -50,139 +56,131 @@ class Net(nn.Module):
 """
 
 
-@dataclass(slots=True)
-class Candidate:
-    """A network of the table; `derivation` is None for the one written by hand."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; shares between 0 and 1, None where there is none."""
 
     name: str
-    source: str
-    derivation: Derivation | None
-    weights: str
-    handle: Handle | None = None
-    test_accuracy: float | None = None
+    valid: float | None
+    test: float | None
+    parameters: int
+    macs: int | None
+    term: str
 
-    @property
-    def value(self) -> dict[str, Any]:
-        outcome = self.handle.outcome if self.handle else None
-        return outcome.value if outcome is not None and outcome.ok else {}
+    def text(self) -> str:
+        valid, test = (("-" if x is None else f"{100 * x:.2f}%") for x in (self.valid, self.test))
+        macs = "-" if self.macs is None else amount(self.macs)
+        term = self.term if len(self.term) <= 90 else f"{self.term[:86]} ..."
+        return f"{self.name:<16} {valid:>7} {test:>7} {amount(self.parameters):>8} {macs:>8}  {term}"
 
-    @property
-    def accuracy(self) -> float:
-        return float(self.value.get("valid_accuracy", -1.0))
+
+HEAD = f"{'network':<16} {'valid':>7} {'test':>7} {'params':>8} {'MACs':>8}  term"
 
 
 @click.command()
-@click.option("-n", "count", default=24, show_default=True, type=click.IntRange(min=1), help="Derivations to draw.")
+@click.option("--evals", default=48, show_default=True, type=click.IntRange(min=1), help="Networks to train.")
+@click.option("--population", default=8, show_default=True, type=click.IntRange(min=1))
 @click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.2), help="Of training, each.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=min(2, os.cpu_count() or 1), show_default=True, type=click.IntRange(min=1))
-@click.option("-o", "--out", default="demo", show_default=True, help="Folder for the best network.")
-def demo(count: int, seconds: float, seed: int, workers: int, out: str) -> None:
-    """Draw, train and compare architectures of einspace on the digits."""
-    from ein.runtime.fence import Fence
+@click.option("-o", "--out", default="demo", show_default=True, help="Folder for the study and the best network.")
+def demo(evals: int, population: int, seconds: float, seed: int, workers: int, out: str) -> None:
+    """Evolve networks of einspace on the digits, and compare them with two that people wrote."""
+    from ein.searching import search
 
     begun = monotonic()
+    target = folder(out)
+    _clear(target)
     data = training.Data.of("digits")
-    grammar = load_grammar("einspace", data.request())
-    sampler = Sampler.of(grammar)
-    drawn = [sampler.draw(seed, index) for index in range(count)]
+    space = load("einspace", input=data.input, output=data.output)
     click.echo(
-        f"{count} derivations of einspace ({sampler.attempts} attempts, {monotonic() - begun:.1f} s), each trained for"
-        f" {seconds:g} s on {data.name}: {data.input} -> {data.output}; {workers} at a time"
+        f"einspace on {data.name} ({data.input} -> {data.output}): {evals} networks, each trained for {seconds:g} s,"
+        f" {workers} at a time, population {population}"
     )
-    with TemporaryDirectory() as temporary, Fence() as fence:
-        candidates = list(_candidates(drawn, data, temporary))
-        training.prepare(fence, data)
-        _train(fence, candidates, data, {"seconds": seconds}, seed, workers)
-        best = max(candidates[:count], key=lambda c: c.accuracy)
-        if best.accuracy < 0:
-            raise fail("E840", "none of the derivations could be trained", help="the table says why for each")
-        for candidate in (best, *candidates[count:]):
-            _test(fence, candidate, data)
-        click.echo(_table(candidates, best))
-        _keep(Path(out), best)
-    click.echo(f"\n{monotonic() - begun:.0f} s in all")
+    rows: list[Row] = []
+
+    def finish(study: Study, executor: Executor) -> None:
+        rows.extend(_judge(space, study, executor, target))  # type: ignore[arg-type]
+
+    with Progress(evals) as progress:
+        study = search(
+            space, data=data.name, evals=evals, population=population, seconds=seconds, seed=seed, workers=workers,
+            out=target, on_event=progress, finish=finish,
+        )  # fmt: skip
+    click.echo("\n".join([HEAD, *(row.text() for row in rows)]))
+    click.echo(summary(study))
+    tally = study.tally()
+    facts = {
+        "trials": len(study), "founders": tally.founders, "children": tally.children, "improved": tally.improved,
+        "seconds": monotonic() - begun, "table": [[row.name, row.valid, row.test] for row in rows],
+    }  # fmt: skip
+    write(target / "summary.json", json.dumps(facts, indent=1) + "\n")
+    click.echo(f"{monotonic() - begun:.0f} s in all")
 
 
-def _candidates(drawn: Sequence[Derivation], data: training.Data, folder: str) -> Iterator[Candidate]:
+def _clear(target: Path) -> None:
+    """Takes away the study of an earlier demo, and nothing else."""
+    for name in ("study.db", "study.db-wal", "study.db-shm"):
+        (target / name).unlink(missing_ok=True)
+    rmtree(target / "weights", ignore_errors=True)
+
+
+def _judge(space: Space, study: Study, executor: Trainer, target: Path) -> list[Row]:
+    """The best trials, and the two references trained and tested like them; writes the best."""
+    from ein.search.protocol import rebuilt
+
+    best = study.best(SHOWN)
+    if not best:
+        raise fail("E840", "none of the networks could be trained", help=f"`ein top {target}` says why")
+    derivations = [rebuilt(space.sampler, trial) for trial in best]
+    tested = executor.test(best[0].number, derivations[0])
+    rows = [_row(trial, derivation) for trial, derivation in zip(best, derivations, strict=True)]
+    rows[0] = Row(f"* {rows[0].name}", rows[0].valid, _only(tested.scores), *_rest(rows[0]))
+    rows += _references(executor, target)
+    written = keep(target, derivations[0], best[0])
+    click.echo(f"the best, as text, code and picture: {', '.join(map(str, written))}\n")
+    return sorted(rows, key=lambda row: -(row.valid or 0))
+
+
+def _rest(row: Row) -> tuple[int, int | None, str]:
+    return row.parameters, row.macs, row.term
+
+
+def _row(trial: Trial, derivation: Derivation) -> Row:
+    cost = derivation.cost
+    return Row(f"{trial.kind} {trial.number}", _only(trial.scores), None, cost.parameters, cost.macs, trial.term)
+
+
+def _only(scores: Any) -> float | None:
+    return next(iter(scores.values()), None)
+
+
+def _references(executor: Trainer, target: Path) -> list[Row]:
+    """zoo/resnet8, and a network written by hand, side by side."""
     from ein.networks import emit
 
-    for index, derivation in enumerate(drawn):
-        yield Candidate(f"einspace {index:2}", emit(derivation), derivation, f"{folder}/{index}.safetensors")
-    resnet = read_architecture("zoo/resnet8", data.request())
-    yield Candidate("zoo/resnet8", emit(resnet), resnet, f"{folder}/resnet8.safetensors")
-    yield Candidate("by hand", BY_HAND, None, f"{folder}/hand.safetensors")
-
-
-def _train(
-    fence: Fence, candidates: list[Candidate], data: training.Data, budget: dict[str, float], seed: int, workers: int
-) -> None:
-    """Trains all, `workers` at a time, in order."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    waiting = list(reversed(candidates))
-    running: list[Candidate] = []
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("", total=len(candidates))
-        while waiting or running:
-            while waiting and len(running) < workers:
-                candidate = waiting.pop()
-                candidate.handle = training.start(
-                    fence, candidate.source, data, budget, seed=seed, weights=candidate.weights
-                )
-                running.append(candidate)
-            done = fence.wait([c.handle for c in running if c.handle is not None], timeout=1.0)
-            progress.advance(bar, len(done))
-            running = [c for c in running if c.handle is not None and c.handle.outcome is None]
-
-
-def _test(fence: Fence, candidate: Candidate, data: training.Data) -> None:
-    if candidate.accuracy >= 0:
-        outcome = training.test(fence, candidate.source, data, candidate.weights)
-        candidate.test_accuracy = outcome.value["test_accuracy"] if outcome.ok else None
-
-
-def _table(candidates: Sequence[Candidate], best: Candidate) -> str:
-    lines = [f"{'network':<13} {'valid':>7} {'test':>7} {'params':>8} {'MACs':>8}  term"]
-    for candidate in sorted(candidates, key=lambda c: -c.accuracy):
-        mark = "*" if candidate is best else " "
-        lines.append(f"{mark}{_row(candidate)}")
-    return "\n".join(lines)
-
-
-def _row(candidate: Candidate) -> str:
-    derivation, outcome = candidate.derivation, candidate.handle.outcome if candidate.handle else None
-    parameters = derivation.cost.parameters if derivation else candidate.value.get("parameters", 0)
-    macs = amount(derivation.cost.macs) if derivation else "-"
-    test = "-" if candidate.test_accuracy is None else f"{100 * candidate.test_accuracy:.2f}%"
-    valid = f"{100 * candidate.accuracy:.2f}%" if candidate.accuracy >= 0 else "-"
-    said = _short(derivation.text) if derivation else "conv, norm, relu, pool, twice, and a linear layer"
-    if outcome is not None and not outcome.ok:
-        said = f"[{outcome.status}: {outcome.reason}] {said}"
-    return f"{candidate.name:<12} {valid:>7} {test:>7} {amount(parameters):>8} {macs:>8}  {said}"
-
-
-def _short(text: str, width: int = 100) -> str:
-    return text if len(text) <= width else f"{text[: width - 4]} ..."
-
-
-def _keep(out: Path, best: Candidate) -> None:
-    """The best derivation as text, code and pictures."""
-    from ein.networks import draw
-
-    assert best.derivation is not None
-    comment = f"The best of the demo: {100 * best.accuracy:.2f}% on validation. {best.derivation.id}"
-    write(out / "best.ein", derivation_text(best.derivation, comment))
-    write(out / "best.py", best.source)
-    pictures = [
-        draw(best.derivation, out / name, view=view, title="The best of the demo", say=lambda line: click.echo(line))
-        for name, view in (("best.svg", "graph"), ("best.png", "graph"), ("best-derivation.svg", "derivation"))
-    ]
-    names = ", ".join(str(path) for path in (out / "best.ein", out / "best.py", *pictures))
-    click.echo(f"\nthe best, as text, code and picture: {names}")
+    resnet = read_architecture("zoo/resnet8", executor.data.request())
+    sources = {"zoo/resnet8": emit(resnet), "by hand": BY_HAND}
+    weights = {name: str(target / "weights" / f"reference{i}.safetensors") for i, name in enumerate(sources)}
+    handles = {
+        name: training.start(
+            executor.fence, source, executor.data, executor.budget, executor.settings, weights=weights[name]
+        )
+        for name, source in sources.items()
+    }
+    while any(handle.outcome is None for handle in handles.values()):
+        executor.fence.wait([handle for handle in handles.values() if handle.outcome is None])
+    rows = []
+    for name, handle in handles.items():
+        outcome = handle.outcome
+        if outcome is None or not outcome.ok:
+            raise fail("E840", f"{name} could not be trained: {outcome.reason if outcome else 'it was not started'}")
+        test = training.test(executor.fence, sources[name], executor.data, weights[name])
+        accuracy = test.value["test_accuracy"] if test.ok else None
+        macs = resnet.cost.macs if name == "zoo/resnet8" else None
+        term = resnet.text if name == "zoo/resnet8" else "conv, norm, relu, pool, twice, and a linear layer"
+        rows.append(Row(name, outcome.value["valid_accuracy"], accuracy, outcome.value["parameters"], macs, term))
+    return rows
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.check import Request
@@ -12,6 +13,7 @@ from ein.grammar.diagnostics import fail
 from ein.grammar.types import Tensor
 
 if TYPE_CHECKING:
+    from ein.runtime.data import Task
     from ein.runtime.fence import Fence, Handle, Limits, Outcome
 
 MEMORY = 4 << 30
@@ -43,15 +45,40 @@ class Data:
         asked = request or Request()
         return Request(asked.parameters, asked.input or self.input, asked.output or self.output, asked.limits)
 
+    @classmethod
+    def written(cls, task: Task, folder: Path) -> Data:
+        """A task in memory, written to `folder` so that other processes can read it."""
+        return cls(str(task.save(folder / "data.npz")), task.input, f"vec[{task.classes}]")
+
     def fits(self, derivation: Derivation) -> None:
         """Raises EinError where a network's types are not those of the data."""
-        if repr(derivation.input) != self.input or not _same(derivation.type, self.output):
-            types = f"{derivation.input!r} -> {derivation.type!r}"
-            raise fail("E811", f"`{self.name}` needs {self.input} -> {self.output}, and this network is {types}")
+        self.agree(repr(derivation.input), derivation.type, "this network")
+
+    def agree(self, input: str, output: object, what: str) -> None:
+        """Raises EinError unless these are the types of the data."""
+        if input != self.input or not _same(output, self.output):
+            text = f"`{self.name}` needs {self.input} -> {self.output}, and {what} is {input} -> {output!r}"
+            raise fail("E811", text)
 
 
 def _same(type: object, wanted: str) -> bool:
     return isinstance(type, Tensor) and f"vec[{type.sizes[-1]}]" == wanted and len(type.sizes) == 1
+
+
+def budget(epochs: int | None = None, steps: int | None = None, seconds: float | None = None) -> dict[str, float]:
+    """The one that is given; 20 epochs if none is. Raises ValueError for two."""
+    named: tuple[tuple[str, float | None], ...] = (("epochs", epochs), ("steps", steps), ("seconds", seconds))
+    given = {name: value for name, value in named if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"one of epochs, steps and seconds is given, not {' and '.join(given)}")
+    return given or {"epochs": 20}
+
+
+def settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All training settings, the defaults filled in. Raises EinError."""
+    from ein.runtime.settings import TrainSettings
+
+    return TrainSettings.of(given or {}).to_json()
 
 
 def limits(budget: Mapping[str, float], seconds: float | None = None, memory: int = MEMORY) -> Limits:

@@ -305,7 +305,8 @@ def test_a_pass_that_breaks_the_graph_is_seen_by_verify() -> None:
 
 def test_passes_take_milliseconds() -> None:
     """Bounded ten times above what 600 nodes take, so that a loaded machine passes."""
-    text = "import std\ninput im[3, 8, 8]\narch net = (im2col(3, p = 1) >> identity >> linear(3) >> col2im >> permute((1, 3, 2)) >> permute((1, 3, 2))) * 100\n"
+    block = "im2col(3, p = 1) >> identity >> linear(3) >> col2im >> permute((1, 3, 2)) >> permute((1, 3, 2))"
+    text = f"import std\ninput im[3, 8, 8]\narch net = ({block}) * 100\n"
     graph = lower(architecture(load_grammar(Source("long.ein", f"ein 1\n{text}"))).term)
     optimise(graph)
     begin = process_time()

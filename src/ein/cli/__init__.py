@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -22,6 +21,9 @@ COMMANDS = {
     "compile": "network",
     "draw": "network",
     "train": "train",
+    "search": "search",
+    "top": "search",
+    "export": "search",
 }
 """Each command with its file in this folder."""
 
@@ -99,8 +101,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # click's answer to a reader that has gone, as in `ein sample … | head`
         return 0
     except Exception as error:
         return report(error)

@@ -34,7 +34,7 @@ def check_command(files: tuple[str, ...], as_json: bool) -> int:
     elif errors or warnings:
         click.echo(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}", err=True)
     else:
-        click.echo(f"{', '.join(files)}: no mistakes")
+        click.echo(f"{', '.join(files) if len(files) <= 3 else f'{len(files)} files'}: no mistakes")
     return 1 if errors else 0
 
 

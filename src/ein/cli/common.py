@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import traceback
@@ -40,15 +41,27 @@ def request(settings: Sequence[str], input: str | None, output: str | None, limi
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
-        if not equals:
+        if not equals or not name.strip():
             raise click.UsageError(f"--set takes name=value, and this is `{setting}`")
         values[name.strip()] = value.strip()
     bounds = {name: value for limit in limits for name, value in parse_limits(limit).items()}
     return Request(values, input, output, bounds)
 
 
+class FiniteRange(click.FloatRange):
+    """A range that neither `nan` nor `inf` is in."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, parameter, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", parameter, ctx)
+        return number
+
+
 def seed_option(command: Command) -> Command:
-    return click.option("--seed", default=0, show_default=True, help="The same seed gives the same output.")(command)
+    seeds = click.IntRange(0, 2**32 - 1)
+    text = "The same seed gives the same output."
+    return click.option("--seed", default=0, show_default=True, type=seeds, help=text)(command)
 
 
 def json_option(command: Command) -> Command:
@@ -58,9 +71,9 @@ def json_option(command: Command) -> Command:
 
 
 def colours(stream: Any = None) -> bool:
-    """On a terminal, unless NO_COLOR is set."""
+    """On a terminal, unless NO_COLOR is set and not empty."""
     stream = stream or sys.stderr
-    return stream.isatty() and "NO_COLOR" not in os.environ
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def tell(diagnostics: Iterable[Diagnostic]) -> None:

@@ -10,7 +10,7 @@ from ein.cli.common import json_option, print_json
 @click.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """The library: grammars, architectures, operators, each with one line.
+    """The library: grammars, architectures, operators. Each comes with one line.
 
     \b
     ein list

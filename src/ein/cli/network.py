@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ein.cli.common import amount, json_option, print_json, request, request_options
+from ein.cli.common import FiniteRange, amount, json_option, print_json, request, request_options
 from ein.grammar.derivation import Derivation
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _read(arch: str, settings: tuple[str, ...], input: str | None, output: str |
 def show_command(
     arch: str, after: str | None, settings: tuple[str, ...], input: str | None, output: str | None, as_json: bool
 ) -> None:
-    """Term, types, parameters, MACs and memory of an architecture, or its graph after a stage of the compiler.
+    """Term, types and costs of an architecture. With --after, its graph after a stage of the compiler.
 
     \b
     ein show zoo/resnet18
@@ -97,7 +97,7 @@ def compile_command(
     input: str | None,
     output: str | None,
 ) -> None:
-    """Standalone torch source of an architecture: it needs torch alone and defines Net(nn.Module).
+    """Standalone torch source of an architecture. It needs torch alone and defines Net(nn.Module).
 
     \b
     ein compile zoo/resnet8 -o net.py
@@ -127,7 +127,7 @@ def compile_command(
 @click.option("--view", type=click.Choice(["graph", "derivation"]), default="graph", show_default=True)
 @click.option("--optimise", "optimised", is_flag=True, help="Draw the graph after all passes.")
 @click.option("--direction", type=click.Choice(["down", "right"]), help="Default: what fits the picture.")
-@click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0.1, 10), help="Of a PNG.")
+@click.option("--scale", default=1.0, show_default=True, type=FiniteRange(0.1, 10), help="Of a PNG.")
 @click.option("-v", "verbose", is_flag=True, help="Say which layout engine is used.")
 @request_options(limits=False)
 def draw_command(
@@ -142,7 +142,7 @@ def draw_command(
     input: str | None,
     output: str | None,
 ) -> None:
-    """A picture of an architecture: its operation graph with shapes, or its derivation.
+    """A picture of an architecture. It shows the operation graph with shapes, or the derivation.
 
     \b
     ein draw zoo/resnet8 -o resnet8.svg

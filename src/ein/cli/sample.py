@@ -19,13 +19,13 @@ class SizeRange(click.ParamType[tuple[int, int]]):
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        first, _, last = str(value).partition("..")
+        first, dots, last = str(value).partition("..")
         try:
-            least, most = int(first), int(last or first)
+            least, most = int(first), int(last if dots else first)
         except ValueError:
             self.fail(f"{value!r} is neither a number of modules nor a range such as 30..60", parameter, ctx)
         if not 1 <= least <= most:
-            self.fail(f"{value!r} is no range of modules", parameter, ctx)
+            self.fail(f"{value!r} holds no number of modules: A..B needs 1 <= A <= B", parameter, ctx)
         return least, most
 
 

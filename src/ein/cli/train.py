@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ein.cli.common import folder, json_option, print_json, request, request_options, seed_option
+from ein.cli.common import FiniteRange, folder, json_option, print_json, request, request_options, seed_option
 from ein.cli.network import ARCH
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import fail
@@ -17,15 +18,26 @@ if TYPE_CHECKING:
     from ein.training import Data
 
 
+class Device(click.ParamType[str]):
+    """`cpu`, `cuda`, `cuda:1`, `mps`; whether this machine has it is seen when training starts."""
+
+    name = "text"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", str(value)):
+            self.fail(f"{value!r} is none of cpu, cuda, cuda:1 (the second card), mps", parameter, ctx)
+        return str(value)
+
+
 @click.command("train", epilog=ARCH)
 @click.argument("arch")
 @click.option("--data", required=True, help="digits, iris, wine, breast_cancer, or a path: folder, .npz or .csv.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs. [default: 20]")
 @click.option("--steps", type=click.IntRange(min=1), help="Train for so many batches.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Train for so many seconds.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Train for so many seconds.")
 @click.option("--train", "training", multiple=True, metavar="KEY=VALUE", help="batch, lr, optimiser, schedule, …")
-@click.option("--memory", default=4.0, show_default=True, type=click.FloatRange(0.5), help="Gigabytes it may hold.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option("--memory", default=4.0, show_default=True, type=FiniteRange(0.5), help="Gigabytes it may hold.")
+@click.option("--device", default="cpu", show_default=True, type=Device(), help="cpu, cuda, cuda:1, mps.")
 @click.option("--test", "with_test", is_flag=True, help="Judge on the test set at the end, once.")
 @click.option("-o", "--out", metavar="DIR", help="Write the source, the weights and the record.")
 @seed_option
@@ -48,7 +60,7 @@ def train_command(
     output: str | None,
     as_json: bool,
 ) -> int:
-    """Trains an architecture on data, in a process of its own, and reports its accuracy on validation.
+    """Trains an architecture on data. It runs in a process of its own; its accuracy on validation is reported.
 
     \b
     ein train zoo/resnet8 --data digits --seconds 10 -o runs/resnet8
@@ -59,7 +71,7 @@ def train_command(
     from ein.runtime.settings import TrainSettings
     from ein.training import Data
 
-    budget = _budget(epochs, steps, seconds)
+    budget = usual_budget(epochs, steps, seconds)
     chosen = TrainSettings.parse(training)
     source_of = Data.of(data)
     derivation = read_architecture(arch, source_of.request(request(settings, input, output)))
@@ -76,12 +88,13 @@ def train_command(
     return 0
 
 
-def _budget(epochs: int | None, steps: int | None, seconds: float | None) -> dict[str, float]:
-    named: tuple[tuple[str, float | None], ...] = (("epochs", epochs), ("steps", steps), ("seconds", seconds))
-    given = {name: value for name, value in named if value is not None}
-    if len(given) > 1:
-        raise click.UsageError(f"one of --epochs, --steps and --seconds, not {' and '.join('--' + k for k in given)}")
-    return given or {"epochs": 20}
+def usual_budget(epochs: int | None, steps: int | None, seconds: float | None) -> dict[str, float]:
+    from ein.training import budget
+
+    try:
+        return budget(epochs, steps, seconds)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _run(

@@ -1,0 +1,69 @@
+"""Names, starts and moves of weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ein.compiler.graph import OpGraph
+from ein.compiler.interpret import Interpreter, initialise
+from ein.compiler.lower import lower
+from ein.compiler.weights import Moved, Start, carry, start, then
+from ein.grammar.architecture import architecture
+from ein.grammar.check import load_grammar
+from ein.grammar.diagnostics import Source
+from ein.grammar.tensors import Step
+
+
+def graph_of(text: str) -> OpGraph:
+    return lower(architecture(load_grammar(Source("test.ein", f"ein 1\nimport std\n{text}\n"))).term)
+
+
+def weight(kind: str, *sizes: int) -> Step:
+    return Step("weight", (), sizes, "p", (("start", (kind,)),), batched=False)
+
+
+def test_names_are_those_of_the_interpreter() -> None:
+    graph = graph_of("input im[3, 4, 4]\narch net = conv(2) >> norm >> pos_enc >> pool >> linear(5, bias = false)")
+    found = {f"{node.key}.{name}": sizes for _, node in graph.uses() for name, sizes in node.weights.items()}
+    assert found == {name: tuple(value.shape) for name, value in Interpreter(graph).state_dict().items()}
+    assert found["pos_enc_1.param_p"] == (2, 4, 4) and found["norm_1.batchnorm2d.num_batches_tracked"] == ()
+
+
+def test_kaiming_is_the_start_of_torch_s_linear() -> None:
+    torch.manual_seed(0)
+    wanted = nn.Linear(9, 400).weight.detach()
+    found = start(weight("kaiming", 400, 9))
+    assert found.kind == "uniform" and found.numbers == pytest.approx((-1 / 3, 1 / 3))
+    torch.manual_seed(0)
+    torch.testing.assert_close(initialise(torch.empty(400, 9), found), wanted)
+
+
+def test_xavier_is_torch_s() -> None:
+    torch.manual_seed(0)
+    wanted = nn.init.xavier_uniform_(torch.empty(20, 30, 3))
+    torch.manual_seed(0)
+    torch.testing.assert_close(initialise(torch.empty(20, 30, 3), start(weight("xavier", 20, 30, 3))), wanted)
+
+
+def test_orthogonal_blocks() -> None:
+    blocks = initialise(torch.empty(2, 3, 4, 6), Start("orthogonal"))
+    torch.testing.assert_close(blocks @ blocks.mT, torch.eye(4).expand(2, 3, 4, 4), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="needs two axes, and `p` has 1"):
+        start(weight("orthogonal", 5))
+
+
+def test_an_unknown_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="no start `cauchy`"):
+        initialise(torch.empty(3), Start("cauchy"))
+
+
+def test_maps_of_two_passes_compose() -> None:
+    first = {"b": Moved("a", (2, 3)), "y": Moved("x", (1,))}
+    second = {"c": Moved("b", (6,)), "z": Moved("w", (2,))}
+    both = then(first, second)
+    assert both["c"] == Moved("a", (6,)) and both["z"] == Moved("w", (2,)) and both["y"] == Moved("x", (1,))
+    state = {"a": torch.arange(6.0), "w": torch.ones(2), "same": torch.zeros(1)}
+    found = carry(both, {"c": None, "z": None, "same": None}, state)
+    assert found["c"].tolist() == [0, 1, 2, 3, 4, 5] and found["same"] is state["same"]
