@@ -197,9 +197,9 @@ class Expander:
             try:
                 terms.append(self._term(part, context, found))
             except EinError as error:
+                if any(diagnostic.code == "E506" for diagnostic in error.diagnostics):
+                    raise
                 errors += list(error.diagnostics)
-                if self.size > MAX_TERM:
-                    break
         if errors:
             raise EinError(errors)
         return tuple(terms)
@@ -249,8 +249,9 @@ class Expander:
     ) -> cfg.Term:
         """`name` as it is meant in `home`, with arguments as they are meant in `context`."""
         meaning = home.names.get(name)
-        if isinstance(meaning, Closure) and isinstance(meaning.expr, s.Name):
-            return self._named_in(meaning.context, meaning.expr.name, arguments, context, found, span)
+        while isinstance(meaning, Closure) and isinstance(meaning.expr, s.Name):
+            home, name = meaning.context, meaning.expr.name
+            meaning = home.names.get(name)
         if name in home.scope.macros:
             return self._macro(home, name, arguments, context, found, span)
         if name in home.scope.operators:

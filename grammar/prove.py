@@ -20,12 +20,14 @@ from ein.grammar.patterns import KIND
 from ein.grammar.types import ValueType
 
 DRAWS = 8
-"""Draws that must agree before a signature is believed."""
+"""Draws that must agree before a signature is believed, and as many more for each parameter."""
 
 TRIES = 1500
+TRIES_EACH = 24
+"""Draws for each parameter of an operator, fitting or not: every one of them is 0 in some."""
 
 _SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 4, 6, 8, 9, 10, 12, 14, 15, 16, 18, 20, 21, 22, 24, 28, 30, 36, 40, 48)
-_SMALL = (1, 2, 3, 4, 5, 0, 6, 8)
+_SMALL = (0, 1, 1, 2, 2, 3, 4, 6)
 
 
 def prove(overloads: tuple[Operator, ...], kinds: Mapping[str, Any]) -> list[Diagnostic]:
@@ -36,8 +38,8 @@ def prove(overloads: tuple[Operator, ...], kinds: Mapping[str, Any]) -> list[Dia
 def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | None:
     try:
         good, failures = 0, []
-        missing = {p.name: 3 for p in operator.parameters if p.default is not None and p.kind in ("int", "bool", None)}
-        for given, input in _draws(operator, kinds):
+        seen = _Values(operator)
+        for tried, (given, input) in enumerate(_draws(operator, kinds)):
             try:
                 applied = operator.apply(operator.arguments(given), input)
             except Inapplicable:
@@ -45,11 +47,13 @@ def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | Non
             try:
                 _ = applied.body
                 good += 1
-                for name in given:
-                    missing[name] = missing.get(name, 0) - 1
+                seen.add(operator.arguments(given))
             except Inapplicable as error:
                 failures.append((given, input, applied.output, error))
-            if good + len(failures) >= DRAWS and (failures or max(missing.values(), default=0) <= 0):
+            count = len(operator.parameters)
+            if failures and good + len(failures) >= DRAWS:
+                break
+            if good >= DRAWS * (1 + count) and tried >= TRIES_EACH * count and seen.enough():
                 break
     except EinError as error:
         return error.diagnostics[0]
@@ -59,6 +63,21 @@ def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | Non
         text = f"no sizes were found that fit the signature and guards of `{operator.name}`"
         return Diagnostic("W401", text, operator.declaration.span, severity="warning")
     return None
+
+
+class _Values:
+    """The values that optional parameters had in draws that fit: a default alone proves nothing of them."""
+
+    def __init__(self, operator: Operator) -> None:
+        optional = [p.name for p in operator.parameters if p.default is not None and p.kind in ("int", "bool", None)]
+        self.seen: dict[str, set[Any]] = {name: set() for name in optional}
+
+    def add(self, arguments: Mapping[str, Any]) -> None:
+        for name, values in self.seen.items():
+            values.add(arguments[name])
+
+    def enough(self) -> bool:
+        return all(len(values) > 2 or values == {True, False} for values in self.seen.values())
 
 
 def _weight(input: ValueType) -> int:
@@ -97,6 +116,9 @@ def _draws(operator: Operator, kinds: Mapping[str, Any]) -> Iterator[tuple[dict[
         for name in names:
             env[name] = _value(name, runs, variables, eaches, pool, random, kinds)
         given = {p.name: _argument(p, env, pool, random, attempt) for p in operator.parameters if _drawn(p, attempt)}
+        whole = [name for name in given if type(given[name]) is int]
+        if attempt % 3 == 2 and whole:
+            given[whole[attempt // 3 % len(whole)]] = 0
         try:
             input = build({**env, **operator.arguments(given)})
         except (Inapplicable, KeyError):

@@ -220,16 +220,20 @@ def _trial(row: tuple[Any, ...]) -> Trial:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Where the folder may not be written to, SQLite opens a closed study only when told that it will not change."""
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+    """A reader that may write to the folder tidies up after a writer that was killed.
+
+    Where it may not, SQLite opens a closed study only when told that it will not change.
+    """
+    uri = f"file:{quote(str(path.absolute()))}"
+    connection = sqlite3.connect(f"{uri}?mode=rw", uri=True, isolation_level=None, timeout=10.0)
     try:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if Path(f"{path}-wal").exists():
             raise
-        return sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
+        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
     except BaseException:
         connection.close()
         raise

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ein.compiler.draw_operator import amount as amount
 from ein.grammar.check import Request, parse_limits
 from ein.grammar.diagnostics import Diagnostic, EinError, fail, render_all
 
@@ -48,6 +49,9 @@ def request(settings: Sequence[str], input: str | None, output: str | None, limi
     return Request(values, input, output, bounds)
 
 
+SEEDS = click.IntRange(0, 2**32 - 1)
+
+
 class FiniteRange(click.FloatRange):
     """A range that neither `nan` nor `inf` is in."""
 
@@ -59,9 +63,8 @@ class FiniteRange(click.FloatRange):
 
 
 def seed_option(command: Command) -> Command:
-    seeds = click.IntRange(0, 2**32 - 1)
     text = "The same seed gives the same output."
-    return click.option("--seed", default=0, show_default=True, type=seeds, help=text)(command)
+    return click.option("--seed", default=0, show_default=True, type=SEEDS, help=text)(command)
 
 
 def json_option(command: Command) -> Command:
@@ -108,16 +111,10 @@ def print_json(value: Any) -> None:
 def folder(path: str) -> Path:
     """A folder to write to, made if need be. Raises EinError."""
     target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise fail("E605", f"`{path}` is a file, and a folder is needed")
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise fail("E605", f"`{path}` cannot be made: {error.strerror}") from None
     return target
-
-
-def amount(number: int) -> str:
-    """1234567 as 1.23 M."""
-    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ein.cli.common import FiniteRange, amount, json_option, print_json, request, request_options
+from ein.cli.common import FiniteRange, amount, folder, json_option, print_json, request, request_options
 from ein.grammar.derivation import Derivation
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def _show(derivation: Derivation) -> None:
     click.echo(f"modules     {cost.modules}")
     click.echo(f"parameters  {cost.parameters:,}")
     click.echo(f"MACs        {cost.macs:,} for one example")
-    click.echo(f"elements    {cost.elements:,} in all results ({amount(4 * cost.elements)}B in float32)")
+    memory = amount(4 * cost.elements)
+    unit = "B" if " " in memory else " B"
+    click.echo(f"elements    {cost.elements:,} in all results ({memory}{unit} in float32)")
     click.echo()
     click.echo(laid_out(derivation))
 
@@ -117,6 +119,7 @@ def compile_command(
     if out is None:
         click.echo(text, nl=False)
     else:
+        folder(str(Path(out).parent))
         write(Path(out), text)
         click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
 
@@ -158,7 +161,7 @@ def draw_command(
     what = optimise(lower(derivation)) if optimised and view == "graph" else derivation
     if verbose:
         click.echo(f"layout: {engine_name()}", err=True)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    folder(str(Path(out).parent))
     written = draw(
         what, out, view=view, title=Path(arch).stem, direction=_DIRECTIONS[direction], scale=scale,
         say=lambda line: click.echo(line, err=True),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ein.cli.common import folder, json_option, print_json, request, request_options, tell
+from ein.cli.common import SEEDS, FiniteRange, folder, json_option, print_json, request, request_options, tell
 from ein.cli.sample import SizeRange
-from ein.cli.train import usual_budget
+from ein.cli.train import Device, usual_budget
 from ein.grammar.diagnostics import fail
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 @click.option("--size", type=SizeRange(), metavar="K|A..B", help="Modules of founders: a number, or a range.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train each for so many epochs. [default: 20]")
 @click.option("--steps", type=click.IntRange(min=1), help="Train each for so many batches.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Train each for so many seconds.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Train each for so many seconds.")
 @click.option("--train", "training", multiple=True, metavar="KEY=VALUE", help="batch, lr, optimiser, schedule, …")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Trained at a time.")
-@click.option("--memory", default=4.0, show_default=True, type=click.FloatRange(0.5), help="Gigabytes of each.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
-@click.option("--seed", type=int, help="The same seed proposes the same. [default: 0]")
+@click.option("--memory", default=4.0, show_default=True, type=FiniteRange(0.5), help="Gigabytes of each.")
+@click.option("--device", default="cpu", show_default=True, type=Device(), help="cpu, cuda, cuda:1, mps.")
+@click.option("--seed", type=SEEDS, help="The same seed proposes the same. [default: 0]")
 @click.option("--out", metavar="DIR", help="Keep the study and the best network here.")
 @click.option("--resume", is_flag=True, help="Go on with the study in DIR.")
 @click.option("--test", "with_test", is_flag=True, help="Judge the best on the test set at the end, once.")

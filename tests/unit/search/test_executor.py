@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,11 @@ def test_ctrl_c_passes_through(sampler: Sampler) -> None:
 
 
 def test_seconds_are_those_of_the_fitness(sampler: Sampler) -> None:
-    from time import sleep
+    def slow(derivation: Derivation) -> float:
+        sleep(0.05)
+        return 1.0
 
-    assert judged(lambda derivation: sleep(0.05) or 1.0, sampler).seconds >= 0.05
+    assert judged(slow, sampler).seconds >= 0.05
 
 
 def test_nothing_runs_after_close(sampler: Sampler) -> None:
