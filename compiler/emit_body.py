@@ -47,7 +47,7 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
         case "layer":
             return Expression(Group(f"self.{attribute}", (Hole(0),)))
         case "function":
-            return Expression(Group(step.name, (Hole(0), *arguments(step))))
+            return Expression(Group(step.name, (*map(Hole, range(len(operands))), *arguments(step))))
         case "pointwise":
             return _pointwise(step, operands)
         case "reduce":
@@ -101,7 +101,7 @@ def _axis(step: Step, axis: int) -> int:
     return axis + step.batched
 
 
-def _method(name: str, *arguments: str) -> Expression:
+def _method(name: str, *arguments: Doc) -> Expression:
     return Expression(Group(Row((Hole(0, ATOM), f".{name}")), arguments))
 
 
@@ -270,6 +270,11 @@ def _view(step: Step, operand: Step) -> Expression:
             return _method("flatten", *map(str, axes))
         case "unsqueeze":
             return _unsqueeze(step)
+        case "expand":
+            return _method("expand", Row((Hole(1, ATOM), ".shape[0]")), *["-1"] * len(step.sizes))
+        case "index":
+            entries = [":"] * _axis(step, step.argument("axis")) + [str(step.argument("at"))]
+            return Expression(Row((Hole(0, ATOM), f"[{', '.join(entries)}]")))
     raise ValueError(f"a step `{step.op}` has no expression")
 
 

@@ -96,9 +96,9 @@ def initialise(tensor: Tensor, begin: Start) -> Tensor:
 # --- steps: (the step, whether each operand has the batch in front, operands) -> value
 
 
-def _function(step: Step, batched: list[bool], x: Tensor) -> Tensor:
+def _function(step: Step, batched: list[bool], *tensors: Tensor) -> Tensor:
     function: Callable[..., Tensor] = getattr(F, step.name.removeprefix("F."))
-    return function(x, **dict(step.arguments))
+    return function(*tensors, **dict(step.arguments))
 
 
 def _pointwise(step: Step, batched: list[bool], *operands: Value) -> Tensor:
@@ -217,6 +217,10 @@ def _part(step: Step, batched: list[bool], x: Tensor) -> Tensor:
     return x.narrow(axis, step.argument("index") * size, size)
 
 
+def _expand(step: Step, batched: list[bool], x: Tensor, like: Tensor) -> Tensor:
+    return x.expand(len(like), *x.shape)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "number": lambda step, batched: step.argument("value"),
     "function": _function,
@@ -231,4 +235,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "concat": lambda step, batched, *parts: torch.cat(parts, _axis(step, step.argument("axis"))),
     "stack": lambda step, batched, *parts: torch.stack(parts, _axis(step, step.argument("axis"))),
     "part": _part,
+    "index": lambda step, batched, x: x.select(_axis(step, step.argument("axis")), step.argument("at")),
+    "expand": _expand,
 }

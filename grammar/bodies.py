@@ -307,19 +307,21 @@ class _Elaborator:
         named = {a.name: self._eval(a.value) for a in arguments if a.name is not None}
         if len(positional) + len(named) < len(arguments):
             raise fail("E405", f"an argument of `{name}` is given twice", expr.span)
-        tensors = [] if name.startswith("nn.") else [self._tensor(p, expr) for p in positional[:1]]
-        if not name.startswith("nn.") and not tensors:
-            raise fail("E414", f"`{name}` needs the tensor it is applied to", expr.span)
+        count = 0 if name.startswith("nn.") else row.tensors
+        if len(positional) < count:
+            what = "the tensor it is" if count == 1 else f"the {count} tensors it is"
+            raise fail("E414", f"`{name}` needs {what} applied to", expr.span)
+        tensors = [self._tensor(value, expr) for value in positional[:count]]
         try:
-            bound = bind(row, positional[len(tensors) :], named)
+            bound = bind(row, positional[count:], named)
         except ValueError as error:
             raise fail("E405", str(error), expr.span) from None
-        if name.startswith("nn."):
+        if not count:
             return Layer(row, bound, expr.span)
-        return self.tape.opaque("function", row, bound, tensors[0], expr.span)
+        return self.tape.opaque("function", row, bound, tensors, expr.span)
 
     def apply_layer(self, layer: Layer, value: Value, span: Span) -> Value:
-        return self.tape.opaque("layer", layer.row, layer.arguments, value, span)
+        return self.tape.opaque("layer", layer.row, layer.arguments, [value], span)
 
     def _named_function(self, name: str, arguments: tuple[s.Argument, ...], expr: s.Expr) -> Any:
         name = self.env[name] if isinstance(self.env.get(name), str) else name
@@ -361,6 +363,8 @@ class _Elaborator:
                 return self.tape.concat(names, [self._tensor(v, expr) for v in parts], expr.span)
             case "split" if len(values) == 2:
                 return self.tape.split(names, self._tensor(values[0], expr), values[1], expr.span)
+            case "index" if len(values) == 2:
+                return self.tape.index(names, self._tensor(values[0], expr), values[1], expr.span)
             case "stack":
                 parts = values[0] if len(values) == 1 and isinstance(values[0], list) else values
                 return self.tape.stack(names, [self._tensor(part, expr) for part in parts], expr.span)

@@ -26,7 +26,8 @@ class Step:
     `op` is one of: input (which: the leaf), weight (name: of the parameter; start), number (value),
     layer (name: nn.…), function (name: F.…), pointwise (name), reduce (name, axes), along (name, axis),
     permute (order), unflatten (axis, sizes), flatten (first, last), unsqueeze (axes), einsum (letters),
-    concat (axis), part (axis, index, of: parts), stack (axis).
+    concat (axis), part (axis, index, of: parts), stack (axis), index (axis, at), expand (the second operand
+    only says how many examples there are). A function of several tensors has as many operands.
     """
 
     op: str
@@ -89,20 +90,21 @@ class Tape:
     def constant(self, value: float) -> int:
         return self.step("number", (), (), "", (("value", value),), batched=False)
 
-    def opaque(self, op: str, row: Row, arguments: dict[str, Any], value: Value, span: Span) -> Value:
+    def opaque(self, op: str, row: Row, arguments: dict[str, Any], values: Sequence[Value], span: Span) -> Value:
         """Layers and functions of torch take the written order of axes; their result has no names."""
-        if not value.batched:
+        if not all(value.batched for value in values):
             raise fail("E416", f"`{row.name}` is applied to what depends on the input", span)
         try:
-            facts: Facts = row.facts(arguments, value.sizes)
+            facts: Facts = row.facts(arguments, *(value.sizes for value in values))
         except Inapplicable as error:
             raise Inapplicable(error.reason, span) from None
         self.macs += facts.macs
         self.parameters += sum(prod(shape) for shape in facts.weights.values())
         self.several = self.several or row.needs_several_values
-        step = self.step(op, (value.step,), facts.sizes, row.name, tuple(arguments.items()))
-        keep = value.axes if facts.sizes == value.sizes and op == "function" else (None,) * len(facts.sizes)
-        return Value(step, keep, facts.sizes, True)
+        inputs = tuple(value.step for value in values)
+        step = self.step(op, inputs, facts.sizes, row.name, tuple(arguments.items()))
+        keeps = op == "function" and len(values) == 1 and facts.sizes == values[0].sizes
+        return Value(step, values[0].axes if keeps else (None,) * len(facts.sizes), facts.sizes, True)
 
     def reduce(self, name: str, names: list[str], value: Value, span: Span) -> Value:
         at = tuple(sorted(position(value, axis, span) for axis in names))
@@ -138,10 +140,11 @@ class Tape:
         if len(names) != 1:
             raise fail("E417", "`concat` works on one axis", span)
         at = position(values[0], names[0], span)
+        like = next((value for value in values if value.batched), None)
+        values = [value if like is None else self._expand(value, like) for value in values]
         for value in values:
-            same = value.axes == values[0].axes and value.batched == values[0].batched
             rest = all(a == b for i, (a, b) in enumerate(zip(value.sizes, values[0].sizes, strict=False)) if i != at)
-            if not same or not rest:
+            if value.axes != values[0].axes or not rest:
                 raise Inapplicable("`concat` needs equal axes but one", span)
         size = sum(value.sizes[at] for value in values)
         sizes = (*values[0].sizes[:at], size, *values[0].sizes[at + 1 :])
@@ -149,6 +152,24 @@ class Tape:
         inputs = tuple(value.step for value in values)
         step = self.step("concat", inputs, sizes, "", (("axis", at),), values[0].batched)
         return Value(step, axes, sizes, values[0].batched)
+
+    def _expand(self, value: Value, like: Value) -> Value:
+        """The value for each of the examples of `like`; one that depends on the input as it is."""
+        if value.batched:
+            return value
+        step = self.step("expand", (value.step, like.step), value.sizes)
+        return Value(step, value.axes, value.sizes, True)
+
+    def index(self, names: list[str], value: Value, at: Any, span: Span) -> Value:
+        """What stands at a position of an axis, counted from 0; the axis is gone."""
+        if len(names) != 1 or not isinstance(at, int) or isinstance(at, bool):
+            raise fail("E417", "`index[axis](x, n)` takes one position of one axis, counted from 0", span)
+        axis = position(value, names[0], span)
+        if not 0 <= at < value.sizes[axis]:
+            raise Inapplicable(f"`{names[0]}` has {value.sizes[axis]} positions, and none has the number {at}", span)
+        sizes, axes = ((*whole[:axis], *whole[axis + 1 :]) for whole in (value.sizes, value.axes))
+        step = self.step("index", (value.step,), sizes, "", (("axis", axis), ("at", at)), value.batched)
+        return Value(step, axes, sizes, value.batched)
 
     def split(self, names: list[str], value: Value, parts: Any, span: Span) -> list[Value]:
         at = position(value, names[0], span) if len(names) == 1 else -1

@@ -32,10 +32,10 @@ REDUCTIONS = frozenset("sum mean prod max min logsumexp var norm".split())
 ALONG = frozenset("softmax log_softmax cumsum cumprod flip".split())
 """`f[axis](x)` keeps the axes."""
 
-STRUCTURE = frozenset("dot concat split stack unstack".split())
+STRUCTURE = frozenset("dot concat split stack unstack index".split())
 
 LATER = frozenset(
-    "any all argmax argmin roll sort range copies pad slice index windows gather topk one_hot fft ifft rfft irfft real"
+    "any all argmax argmin roll sort range copies pad slice windows gather topk one_hot fft ifft rfft irfft real"
     " imag complex dropout svd qr eye".split()
 )
 """On the list, and not yet understood by the checker."""
@@ -52,13 +52,18 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`parameters` are (name, kind, default) in torch's order; `required` marks a missing default."""
+    """`parameters` are (name, kind, default) in torch's order; `required` marks a missing default.
+
+    `facts` takes the arguments and the sizes of each tensor.
+    """
 
     name: str
     parameters: tuple[tuple[str, str, Any], ...]
-    facts: Callable[[Arguments, Sizes], Facts]
+    facts: Callable[..., Facts]
     needs_several_values: bool = False
     """In training, raises on a single value per channel (batch 1, one position)."""
+    tensors: int = 1
+    """How many tensors it is applied to; they stand before the parameters."""
 
 
 class Required:
@@ -183,6 +188,16 @@ def _adaptive_pool(a: Arguments, x: Sizes) -> Facts:
     return Facts((x[0], a["output_size"], a["output_size"]))
 
 
+def _attention(a: Arguments, q: Sizes, k: Sizes, v: Sizes) -> Facts:
+    """(*a, i, d), (*a, j, d), (*a, j, e) -> (*a, i, e); a causal mask saves nothing, as torch counts."""
+    name = "F.scaled_dot_product_attention"
+    _need(len(q) == len(k) == len(v) >= 2, f"{name} needs equally many axes, two at least: {list(q)}, {list(k)}, {list(v)}")
+    (*run, i, d), (j, e) = q, v[-2:]
+    _need(k == (*run, j, d), f"{name} with queries {list(q)} and values {list(v)} needs keys {[*run, j, d]}, not {list(k)}")
+    _need(v == (*run, j, e), f"{name} with queries {list(q)} needs values {[*run, j, e]}, not {list(v)}")
+    return Facts((*run, i, e), macs=prod(run) * i * j * (d + e))
+
+
 _WINDOW = (("stride", "int", 1), ("padding", "int", 0), ("dilation", "int", 1))
 _CONV = (
     ("in_channels", "int", REQUIRED),
@@ -242,6 +257,12 @@ FUNCTIONS: Mapping[str, Row] = {
         Row("F.leaky_relu", (("negative_slope", "real", 0.01),), _same),
         Row("F.elu", (("alpha", "real", 1.0),), _same),
         Row("F.gelu", (("approximate", "name", "none"),), _same),
+        Row(
+            "F.scaled_dot_product_attention",
+            (("is_causal", "bool", False), ("scale", "real", None)),
+            _attention,
+            tensors=3,
+        ),
         *(Row(f"F.{name}", (), _same) for name in "selu mish hardswish hardsigmoid hardtanh".split()),
     )
 }

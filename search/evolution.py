@@ -8,7 +8,7 @@ trained once, however many copies of it the population begins with: in einspace'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random as Generator
 from typing import Any
 
@@ -37,7 +37,7 @@ class Evolution:
     duplicates, a founder is drawn. `size` bounds the modules of founders. `objective`: see `protocol.score`.
     """
 
-    sampler: Sampler
+    sampler: Sampler = field(repr=False)
     seed: int = 0
     population: int = 100
     tournament: int = 10

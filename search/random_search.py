@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ein.grammar.sample import Sampler
@@ -15,7 +15,7 @@ from ein.search.protocol import Proposal, Trial
 class RandomSearch:
     """Draws from the stated distribution, or from that of `size` modules."""
 
-    sampler: Sampler
+    sampler: Sampler = field(repr=False)
     seed: int = 0
     size: Size | None = None
 

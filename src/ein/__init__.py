@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ein.grammar.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.networks import build, draw, emit, lower, optimise
-    from ein.runtime.data import Task
     from ein.searching import search
     from ein.space import Space, architecture, check, load
+    from ein.training import Task
 
 __version__ = "0.1.0"
 _HOMES = {
@@ -27,7 +27,7 @@ _HOMES = {
     "EinError": "ein.grammar.diagnostics",
     "OpGraph": "ein.compiler.graph",
     "Space": "ein.space",
-    "Task": "ein.runtime.data",
+    "Task": "ein.training",
     "architecture": "ein.space",
     "build": "ein.networks",
     "check": "ein.space",

@@ -13,7 +13,7 @@ from ein.grammar.diagnostics import fail
 from ein.grammar.types import Tensor
 
 if TYPE_CHECKING:
-    from ein.runtime.data import Task
+    from ein.runtime.data import Task as LoadedTask
     from ein.runtime.fence import Fence, Handle, Limits, Outcome
 
 MEMORY = 4 << 30
@@ -46,7 +46,7 @@ class Data:
         return Request(asked.parameters, asked.input or self.input, asked.output or self.output, asked.limits)
 
     @classmethod
-    def written(cls, task: Task, folder: Path) -> Data:
+    def written(cls, task: LoadedTask, folder: Path) -> Data:
         """A task in memory, written to `folder` so that other processes can read it."""
         return cls(str(task.save(folder / "data.npz")), task.input, f"vec[{task.classes}]")
 
@@ -87,6 +87,16 @@ def limits(budget: Mapping[str, float], seconds: float | None = None, memory: in
 
     given = budget.get("seconds")
     return FenceLimits(seconds if seconds is not None else (24 * 3600.0 if given is None else given + SPARE), memory)
+
+
+def Task(train: Any, valid: Any, test: Any, *, name: str = "arrays", kind: str | None = None) -> LoadedTask:
+    """A task of arrays, tensors or torch data sets: pairs (x, y). `kind` (im, vec, seq, tok) where the rank does not tell.
+
+    Raises EinError for data that cannot be trained on, with the reason.
+    """
+    from ein.runtime.data import Task as Loaded
+
+    return Loaded.from_arrays(train, valid, test, name=name, kind=kind)
 
 
 def prepare(fence: Fence, data: Data) -> None:

@@ -168,7 +168,9 @@ def test_interrupted_and_resumed_is_as_uninterrupted(stops: list[int], order: in
     assert in_memory == searched(strategy, 50)
 
 
-@pytest.mark.parametrize("strategy", [evolution(4), evolution(4, seeds=2), RandomSearch(SAMPLER, 4)], ids=repr)
+@pytest.mark.parametrize(
+    "strategy", [evolution(4), evolution(4, seeds=2), RandomSearch(SAMPLER, 4)], ids=["bred", "from seeds", "random"]
+)
 def test_no_network_is_trained_twice(strategy: Strategy) -> None:
     trained: list[str] = []
 
