@@ -108,14 +108,14 @@ def _boxes(
 def _split(
     uses: dict[int, Use], wires: nx.MultiDiGraph, nodes: frozenset[int], depth: int
 ) -> Iterator[tuple[str, frozenset[int]]]:
-    """What stands inside the same rule or macro at this depth and hangs together, in the order of the graph."""
+    """What stands inside the same use of a rule or macro at this depth and hangs together, in the order of the graph."""
     entries = defaultdict(list)
     for number in sorted(nodes):
         if len(uses[number].path) > depth:
             entries[uses[number].path[depth]].append(number)
     for entry, members in entries.items():
         for part in nx.weakly_connected_components(wires.subgraph(members)):
-            yield str(entry), frozenset(part)
+            yield entry.label, frozenset(part)
 
 
 def is_macro(name: str) -> bool:

@@ -264,7 +264,7 @@ def _row(graph: OpGraph, number: int, node: Node) -> tuple[str, str]:
         case Output():
             return f"output({read}) : {_types_text(node.inputs)}", ""
         case Use():
-            notes = ([node.key] if node.weights else []) + ([" > ".join(node.path)] if node.path else [])
+            notes = ([node.key] if node.weights else []) + ([" > ".join(map(str, node.path))] if node.path else [])
             return f"%{number} = {node.text}({read}) : {_types_text(node.outputs)}", "; ".join(notes)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ein.compiler.graph import Draft, OpGraph, Port
-from ein.compiler.nodes import Input, Output, Use
+from ein.compiler.nodes import Input, Output, Scope, Use
 from ein.grammar.term import Copies, Named, Op, Parallel, Repeated, Series, TypedTerm
 from ein.grammar.types import Bundle, ValueType, leaves
 
@@ -47,7 +47,7 @@ class _Join:
 class _Leave:
     """Out of a rule or macro."""
 
-    path: tuple[str, ...]
+    path: tuple[Scope, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class _Lowering:
     tasks: list[_Task] = field(default_factory=list)
     aside: list[Ports] = field(default_factory=list)
     ports: Ports = ()
-    path: tuple[str, ...] = ()
+    path: tuple[Scope, ...] = ()
     keys: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     replays: list[tuple[int, int]] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Lowering:
             case Named(body=body):
                 self.tasks += [_Leave(self.path), body]
                 if not task.anonymous:
-                    self.path = (*self.path, task.label)
+                    self.path = (*self.path, Scope(task.label))
             case Series(parts):
                 self.tasks += reversed(parts)
             case Parallel(parts):

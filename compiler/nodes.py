@@ -42,18 +42,28 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """One entry into a rule or macro. Two uses of one macro are two scopes, whatever their labels."""
+
+    label: str
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Use:
     """One use of an operator.
 
     `key` names its weights: `conv_3`, the third `conv` of the term; uses that share weights have one key.
-    `path` holds the rules and macros around it, outermost first: `("Net", "S", "residual")`.
+    `path` holds the rules and macros around it, outermost first: Net, S, residual.
     """
 
     application: Application
     applied: Applied
     key: str
     span: Span = NOWHERE
-    path: tuple[str, ...] = ()
+    path: tuple[Scope, ...] = ()
     inputs: tuple[Tensor, ...] = field(init=False)
     outputs: tuple[Tensor, ...] = field(init=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from ein.grammar import cfg
@@ -11,6 +11,7 @@ from ein.grammar.diagnostics import Diagnostic, EinError
 from ein.grammar.numbers import Inapplicable, Percentage
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
+from ein.grammar.steps import Instance, has_rule
 
 TRIAL = 400
 """Attempts after which a space without a single derivation is reported."""
@@ -18,7 +19,7 @@ TRIAL = 400
 
 def analyse(grammar: Grammar) -> list[Diagnostic]:
     """Architectures that do not type-check, rules that never end, weights, spaces that look empty."""
-    found = list(_architectures(grammar))
+    found = list(_architectures(grammar, grammar.architectures))
     found += _weights(grammar)
     if grammar.start is not None:
         try:
@@ -31,10 +32,20 @@ def analyse(grammar: Grammar) -> list[Diagnostic]:
     return found
 
 
-def _architectures(grammar: Grammar) -> Iterator[Diagnostic]:
+def mistyped(grammar: Grammar) -> list[Diagnostic]:
+    """Of a file with errors elsewhere: the architectures without rules that do not type-check."""
+    alone = [
+        name
+        for name, arch in grammar.architectures.items()
+        if not any(has_rule(alternative.body) for alternative in grammar.rules[arch.rule].alternatives)
+    ]
+    return list(_architectures(grammar, alone))
+
+
+def _architectures(grammar: Grammar, names: Iterable[str]) -> Iterator[Diagnostic]:
     from ein.grammar.architecture import architecture_term
 
-    for name in grammar.architectures:
+    for name in names:
         try:
             architecture_term(grammar, name)
         except EinError as error:
@@ -50,14 +61,22 @@ def _endless(grammar: Grammar) -> list[Diagnostic]:
     for instance in space.instances.values():
         if instance.minimum == inf and instance.rule.name not in seen and not instance.rule.anonymous:
             seen.add(instance.rule.name)
-            message = f"`{instance!r}` never ends: every alternative needs a rule that never ends"
-            help = "give it an alternative that holds operators only"
-            found.append(Diagnostic("E501", message, instance.rule.span, help=help))
+            found.append(_never_ends(instance, space))
     unused = [r for r in grammar.rules.values() if not _reached(r, space, grammar)]
     for rule in unused:
         message = f"`{rule.name}` is not reached from `{grammar.start}`"
         found.append(Diagnostic("W501", message, rule.span, severity="warning"))
     return found
+
+
+def _never_ends(instance: Instance, space: Space) -> Diagnostic:
+    refused = space.refused.get(instance)
+    if refused:
+        message = f"no alternative of `{instance!r}` can be taken: {refused[0].reason}"
+        return Diagnostic("E501", message, refused[0].span or instance.rule.span)
+    message = f"`{instance!r}` never ends: every alternative needs a rule that never ends"
+    help = "give it an alternative that holds operators only"
+    return Diagnostic("E501", message, instance.rule.span, help=help)
 
 
 def _reached(rule: cfg.Rule, space: Space, grammar: Grammar) -> bool:

@@ -6,6 +6,7 @@ Every stage collects what it finds; `check` returns all of it in the order of th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,7 +48,7 @@ def load_grammar(what: str | Source, request: Request | None = None) -> cfg.Gram
 
 def check(what: str | Source, request: Request | None = None) -> tuple[cfg.Grammar | None, list[Diagnostic]]:
     """The grammar, where there are no errors, and all diagnostics in the order of the file."""
-    from ein.grammar.analysis import analyse
+    from ein.grammar.analysis import analyse, mistyped
     from ein.grammar.prove import prove
 
     diagnostics: list[Diagnostic] = []
@@ -56,7 +57,10 @@ def check(what: str | Source, request: Request | None = None) -> tuple[cfg.Gramm
     grammar = checker.grammar()
     for operators in checker.local_operators():
         diagnostics += prove(operators, checker.scope.kinds)
-    if not any(d.severity == "error" for d in diagnostics):
+    if any(d.severity == "error" for d in diagnostics):
+        diagnostics += mistyped(grammar)
+        diagnostics = _without_consequences(diagnostics)
+    else:
         diagnostics += analyse(grammar)
     diagnostics = order(_distinct(diagnostics))
     if any(d.severity == "error" for d in diagnostics):
@@ -74,6 +78,24 @@ def _distinct(diagnostics: list[Diagnostic]) -> Iterator[Diagnostic]:
         if key not in seen:
             seen.add(key)
             yield diagnostic
+
+
+def _without_consequences(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Without names that are missing because their declaration, or the import of it, could not be read."""
+    places = [(d.code, d.span.source) for d in diagnostics if d.span is not None]
+    cut_off = {source.name for code, source in places if code.startswith("E60")}
+    unread = {source for code, source in places if code.startswith("E1")}
+    hidden = {f"`{name}`" for source in unread for name in _DECLARED.findall(source.text)}
+
+    def follows(d: Diagnostic) -> bool:
+        if d.code not in ("E201", "E202") or d.span is None or d.help.startswith("did you mean"):
+            return False
+        return d.span.source.name in cut_off or any(name in d.message for name in hidden)
+
+    return [d for d in diagnostics if not follows(d)]
+
+
+_DECLARED = re.compile(r"\b(?:op|def|rule|type)\s+(\w+)")
 
 
 class _Checker:
@@ -246,11 +268,14 @@ class _Checker:
         for statement in self.module.file.statements:
             if not isinstance(statement, s.ArchDecl):
                 continue
+            known = len(self.diagnostics)
             try:
                 name = f"arch {statement.name}"
                 goal = None if statement.input is None else s.Goal(_open_sizes(statement.input, env))
                 rules[name] = expander.rule(name, (), goal, statement.body, statement.span)
                 ends = self._arch_types(statement, env, input, output)
+                if len(self.diagnostics) > known or not rules[name].alternatives:
+                    continue
                 found[statement.name] = cfg.Architecture(statement.name, name, *ends, statement.span)
             except EinError as error:
                 self._report(error)
@@ -316,12 +341,12 @@ class _Checker:
         )
         if isinstance(default, Percentage):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                text = f"`{parameter.name}` is a percentage, and {given!r} is none"
+                text = f"`{parameter.name}` is a percentage, and `{given}` is none"
                 raise fail("E212", text, help="write 40%, or 0.4")
             return Percentage(value)
         wanted = (int, float) if isinstance(default, float) else (type(default),)
         if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
-            raise fail("E212", f"`{parameter.name}` is like {cfg.value_text(default)}, and {given!r} is not")
+            raise fail("E212", f"`{parameter.name}` takes values such as {cfg.value_text(default)}, and `{given}` is none")
         return value
 
     # --- input and output

@@ -448,7 +448,7 @@ class Expander:
                 return s.Star(resolve(operand, context), span=expr.span)
             case s.Call(function, arguments):
                 if not isinstance(function, s.Name) or function.name not in FUNCTIONS:
-                    raise fail("E205", "a number or condition is expected here", expr.span)
+                    raise no_function(expr)
                 return s.Call(function, self._resolve_all(arguments, context), span=expr.span)
             case s.Group(items):
                 return s.Group(self._resolve_all(items, context), span=expr.span)

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import Span, fail
+from ein.grammar.diagnostics import EinError, Span, fail
 from ein.grammar.types import plain
 
 MAX_SET = 10_000
@@ -155,12 +155,19 @@ def compile_expr(expr: s.Expr) -> Evaluate:
         case s.Alternative(body, (), None, guard, otherwise) if guard is not None and otherwise is not None:
             then, condition, other = compile_expr(body), compile_expr(guard), compile_expr(otherwise)
             return lambda env: then(env) if condition(env) else other(env)
-        case s.Call(s.Name(name), _):
-            known = ", ".join(sorted(FUNCTIONS))
-            help = nearest(name, FUNCTIONS, f"there are {known}")
-            raise fail("E204", f"`{name}` is no function of numbers", expr.span, help=help)
+        case s.Call(s.Name(), _):
+            raise no_function(expr)
         case _:
             raise fail("E205", "a number or condition is expected here", expr.span)
+
+
+def no_function(call: s.Call) -> EinError:
+    """What is called in a number or condition is not on the short list."""
+    if not isinstance(call.function, s.Name):
+        return fail("E205", "a number or condition is expected here", call.span)
+    name, known = call.function.name, ", ".join(sorted(FUNCTIONS))
+    help = nearest(name, FUNCTIONS, f"there are {known}")
+    return fail("E204", f"`{name}` is no function of numbers", call.span, help=help)
 
 
 def _name(name: str) -> Evaluate:

@@ -45,7 +45,7 @@ def compile_pattern(
     lengths = lengths or {}
     match type:
         case s.Blank():
-            return lambda value, env: [dict(env)]
+            return _anything(tensors_only)
         case s.TypeName(name):
             return _variable(name, bound, tensors_only, type.span)
         case s.KindType():
@@ -57,6 +57,15 @@ def compile_pattern(
             return _bundle_pattern(parts, type)
         case s.PowerType(base, count):
             return _power_pattern(base, count, bound, kinds, tensors_only, lengths)
+
+
+def _anything(tensors_only: bool) -> Match:
+    def match(value: ValueType, env: Env) -> list[Bindings]:
+        if tensors_only and isinstance(value, Bundle):
+            raise Inapplicable("needs one tensor, and this is {!r}", None, (value,))
+        return [dict(env)]
+
+    return match
 
 
 def _variable(name: str, bound: set[str], tensors_only: bool, span: Span) -> Match:

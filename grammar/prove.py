@@ -7,6 +7,8 @@ body by the shape rules of `ein.grammar.bodies`, without torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -50,15 +52,15 @@ def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | Non
                 seen.add(operator.arguments(given))
             except Inapplicable as error:
                 failures.append((given, input, applied.output, error))
-            count = len(operator.parameters)
+            optional = len(operator.parameters)
             if failures and good + len(failures) >= DRAWS:
                 break
-            if good >= DRAWS * (1 + count) and tried >= TRIES_EACH * count and seen.enough():
+            if good >= DRAWS * (1 + optional) and tried >= TRIES_EACH * optional and seen.enough():
                 break
     except EinError as error:
         return error.diagnostics[0]
     if failures:
-        return _refuted(operator, *min(failures, key=lambda f: _weight(f[1])))
+        return _refuted(operator, *min(failures, key=lambda f: (0 in f[0].values(), _weight(f[1]))))
     if not good:
         text = f"no sizes were found that fit the signature and guards of `{operator.name}`"
         return Diagnostic("W401", text, operator.declaration.span, severity="warning")
@@ -104,9 +106,11 @@ def _draws(operator: Operator, kinds: Mapping[str, Any]) -> Iterator[tuple[dict[
     declaration = operator.declaration
     random = Random(f"prove {declaration.name}")
     parameters = {p.name for p in operator.parameters}
-    names = [name for name in type_names(declaration.input) if name not in parameters]
-    runs, variables, eaches = _roles(declaration.input)
-    build = compile_type(_buildable(declaration.input), {KIND, *names, *parameters}, frozenset(kinds))
+    left = _buildable(declaration.input, count())
+    names = [name for name in type_names(left) if name not in parameters]
+    runs, variables, _ = _roles(left)
+    eaches = _roles(declaration.input)[2]
+    build = compile_type(left, {KIND, *names, *parameters}, frozenset(kinds))
     for attempt in range(TRIES):
         pool = list(_SIZES)
         for i in range(len(pool) - 1, 0, -1):
@@ -203,15 +207,28 @@ def _roles(type: s.Type) -> tuple[set[str], set[str], set[str]]:
     return runs, variables, eaches
 
 
-def _buildable(type: s.Type) -> s.Type:
-    """The pattern as a type that can be computed: `each d` is one size for all."""
+def _buildable(type: s.Type, fresh: Iterator[int]) -> s.Type:
+    """The pattern as a type that can be computed: `each d` is one size for all, `_` has a name."""
     match type:
         case s.KindType(kind, dims):
-            plain = tuple(s.Name(d.name, span=d.span) if isinstance(d, s.EachDim) else d for d in dims)
-            return s.KindType(kind, plain, span=type.span)
+            return s.KindType(kind, tuple(_buildable_dim(dim, fresh) for dim in dims), span=type.span)
         case s.BundleType(members):
-            return s.BundleType(tuple(s.Member(_buildable(m.type), m.name) for m in members), span=type.span)
+            return s.BundleType(tuple(s.Member(_buildable(m.type, fresh), m.name) for m in members), span=type.span)
         case s.PowerType(base, count):
-            return s.PowerType(_buildable(base), count, span=type.span)
+            return s.PowerType(_buildable(base, fresh), count, span=type.span)
+        case s.Blank():
+            return s.TypeName(f"_{next(fresh)}", span=type.span)
         case _:
             return type
+
+
+def _buildable_dim(dim: s.Dim, fresh: Iterator[int]) -> s.Dim:
+    match dim:
+        case s.EachDim(name):
+            return s.Name(name, span=dim.span)
+        case s.Blank():
+            return s.Name(f"_{next(fresh)}", span=dim.span)
+        case s.Group(items):
+            return s.Group(tuple(replace(i, value=_buildable_dim(i.value, fresh)) for i in items), span=dim.span)
+        case _:
+            return dim

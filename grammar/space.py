@@ -45,6 +45,7 @@ class Space:
         self.grammar = grammar
         self.instances: dict[tuple[str, tuple[Any, ...]], Instance] = {}
         self.outcomes: list[dict[ValueType, Any]] = []
+        self.refused: dict[Instance, list[Inapplicable]] = {}
         self.entries = 0
         name = start or grammar.start
         if name is None:
@@ -279,23 +280,26 @@ class Space:
             instance = stack.pop()
             if instance in programs:
                 continue
-            found = programs[instance] = list(self._untyped(instance))
+            reasons: list[Inapplicable] = []
+            found = programs[instance] = list(self._untyped(instance, reasons))
+            if not found:
+                self.refused[instance] = reasons
             for program in found:
                 stack += [call.instance for call in calls(program) if call.instance not in programs]
         return programs
 
-    def _untyped(self, instance: Instance) -> Iterator[Program]:
+    def _untyped(self, instance: Instance, reasons: list[Inapplicable]) -> Iterator[Program]:
         for alternative in instance.rule.alternatives:
             needs = free_of_alternative(alternative) - set(instance.env)
             if needs:
                 yield from self._partial(alternative, instance)
                 continue
-            for _, _, full in self.assignments(alternative, instance.env, []):
+            for _, _, full in self.assignments(alternative, instance.env, reasons):
                 try:
                     if alternative.guard is None or alternative.guard.evaluate(full):
                         yield self.ground(alternative.body, full)
-                except Inapplicable:
-                    continue
+                except Inapplicable as error:
+                    reasons.append(error.bare())
 
     def _partial(self, alternative: cfg.Alternative, instance: Instance) -> Iterator[Program]:
         """What is known of an alternative that needs dimensions: the rules it calls by known values."""

@@ -6,7 +6,9 @@ neither torch nor networkx; what needs them imports them when it is called.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.diagnostics import DISTRIBUTION
@@ -36,7 +38,6 @@ _HOMES = {
     "load": "ein.space",
     "lower": "ein.networks",
     "optimise": "ein.networks",
-    "search": "ein.searching",
 }
 
 __all__ = [
@@ -68,3 +69,27 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Search(ModuleType):
+    """The package of the algorithms, which is called to search: `ein.search(space, …)`."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return import_module("ein.searching").search(*arguments, **named)
+
+
+class _Page(ModuleType):
+    """This module; importing the package `ein.search` does not hide the function of that name."""
+
+    @property
+    def search(self) -> ModuleType:
+        package = import_module("ein.search")
+        package.__class__ = _Search
+        return package
+
+    @search.setter
+    def search(self, package: ModuleType) -> None:
+        """What the import system sets is found in `sys.modules` anyway."""
+
+
+sys.modules[__name__].__class__ = _Page

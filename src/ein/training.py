@@ -90,8 +90,9 @@ def limits(budget: Mapping[str, float], seconds: float | None = None, memory: in
 
 
 def Task(train: Any, valid: Any, test: Any, *, name: str = "arrays", kind: str | None = None) -> LoadedTask:
-    """A task of arrays, tensors or torch data sets: pairs (x, y). `kind` (im, vec, seq, tok) where the rank does not tell.
+    """A task of arrays, tensors or torch data sets: pairs (x, y).
 
+    `kind` (im, vec, seq, tok) is for arrays whose rank does not tell.
     Raises EinError for data that cannot be trained on, with the reason.
     """
     from ein.runtime.data import Task as Loaded

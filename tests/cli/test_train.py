@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 Ein = Callable[..., Any]
 
 LOAD = """\
@@ -46,12 +44,12 @@ def test_train_writes_source_weights_record_and_architecture(ein: Ein, folder: P
 
 
 def test_the_same_seed_gives_the_same_weights(ein: Ein, folder: Path) -> None:
-    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        ein("sample", "einspace", "--size", "5..9", "--seed", "2", "--input", "im[1, 8, 8]", "-o", "drawn")
-        arguments = "drawn/einspace-2-0.ein", "--data", "digits", "--steps", "4", "--seed", seed, "-o", name
+    ein("sample", "einspace", "--size", "5..9", "--seed", "2", "--input", "im[1, 8, 8]", "-o", "drawn")
+    for name in "ab":
+        arguments = "drawn/einspace-2-0.ein", "--data", "digits", "--steps", "4", "--seed", "3", "-o", name
         assert ein("train", *arguments).code == 0
-    first, again, other = ((folder / name / "weights.safetensors").read_bytes() for name in "abc")
-    assert first == again != other
+    first, again = ((folder / name / "weights.safetensors").read_bytes() for name in "ab")
+    assert first == again
 
 
 def test_the_record_as_json_and_the_settings(ein: Ein, folder: Path) -> None:
@@ -69,25 +67,18 @@ def test_the_record_as_json_and_the_settings(ein: Ein, folder: Path) -> None:
 def test_a_table_of_ones_own(ein: Ein, folder: Path) -> None:
     rows = "\n".join(f"{i % 7},{i % 5 - 2},{'high' if i % 7 > 3 else 'low'}" for i in range(60))
     (folder / "meine daten.csv").write_text(f"a,b,label\n{rows}\n", encoding="utf-8")
-    arch = "arch net : vec[4] -> vec[3] = linear(16) >> relu >> linear(2)\n"
+    arch = "arch net : vec[4] -> vec[3] = linear(16) >> relu >> linear(3)\n"
     (folder / "net.ein").write_text(f"ein 1\nimport std\n{arch}")
     mismatch = ein("train", "net.ein", "--data", "meine daten.csv", "--steps", "1")
     assert mismatch.code == 1
-    (folder / "net.ein").write_text(f"ein 1\nimport std\n{arch.replace('vec[3]', 'vec[2]')}")
+    assert "vec[2]" in mismatch.err
+    (folder / "net.ein").write_text(f"ein 1\nimport std\n{arch.replace('3', '2')}")
     ended = ein("train", "net.ein", "--data", "meine daten.csv", "--epochs", "30", "--json")
     assert ended.code == 0
     assert json.loads(ended.out)["valid_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize(
-    ("device", "said"), [("cuda:7", "cannot be used"), ("mps", "cannot be used")], ids=["cuda:7", "mps"]
-)
-def test_a_device_that_this_machine_lacks(ein: Ein, device: str, said: str) -> None:
-    import torch
-
-    if device == "mps" and torch.backends.mps.is_available():
-        pytest.skip("this machine has it")
-    ended = ein("train", "zoo/resnet8", "--data", "digits", "--steps", "1", "--device", device, "--json")
+def test_a_device_that_this_machine_lacks(ein: Ein) -> None:
+    ended = ein("train", "zoo/resnet8", "--data", "digits", "--steps", "1", "--device", "cuda:99", "--json")
     assert (ended.code, ended.out) == (1, "")
-    assert said in ended.err
-    assert device in ended.err
+    assert "the device `cuda:99` cannot be used" in ended.err
