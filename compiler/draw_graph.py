@@ -108,7 +108,7 @@ def _boxes(
 def _split(
     uses: dict[int, Use], wires: nx.MultiDiGraph, nodes: frozenset[int], depth: int
 ) -> Iterator[tuple[str, frozenset[int]]]:
-    """What stands inside the same use of a rule or macro at this depth and hangs together, in the order of the graph."""
+    """What stands inside one use of a rule or macro at this depth and hangs together, in the order of the graph."""
     entries = defaultdict(list)
     for number in sorted(nodes):
         if len(uses[number].path) > depth:

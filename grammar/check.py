@@ -346,7 +346,8 @@ class _Checker:
             return Percentage(value)
         wanted = (int, float) if isinstance(default, float) else (type(default),)
         if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
-            raise fail("E212", f"`{parameter.name}` takes values such as {cfg.value_text(default)}, and `{given}` is none")
+            text = f"`{parameter.name}` takes values such as {cfg.value_text(default)}, and `{given}` is none"
+            raise fail("E212", text)
         return value
 
     # --- input and output

@@ -25,6 +25,7 @@ def mutate(sampler: Sampler, parent: Derivation, random: Callable[[], float]) ->
     way to another, so places that are easy to redraw are favoured. Copies are edited together, since
     a copied branch is one derivation. Raises EinError where no mutant is found.
     """
+    sampler.trim()
     uses = _uses(sampler, parent)
     for _ in range(PLACES):
         place = int(random() * len(uses))

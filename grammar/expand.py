@@ -15,7 +15,17 @@ from ein.grammar import syntax as s
 from ein.grammar.bodies import later
 from ein.grammar.computed import Build, compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
-from ein.grammar.numbers import FUNCTIONS, Choices, Formula, Inapplicable, choices, constant, formula, nearest
+from ein.grammar.numbers import (
+    FUNCTIONS,
+    Choices,
+    Formula,
+    Inapplicable,
+    choices,
+    constant,
+    formula,
+    nearest,
+    no_function,
+)
 from ein.grammar.patterns import Match, compile_pattern
 
 MAX_TERM = 100_000

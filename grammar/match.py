@@ -38,6 +38,10 @@ _Made: TypeAlias = "tuple[Any, ...]"
 _Task: TypeAlias = "Generator[tuple[Any, ...], _Found, _Found]"
 
 
+_STRETCH = 6
+"""Items of a stretch that is tried alone, to say where a term leaves the grammar."""
+
+
 def derive(space: Space, term: t.TypedTerm) -> Derivation:
     """The most probable derivation of `space` whose term is `term`. Raises EinError where there is none."""
     items = _items(term)
@@ -54,14 +58,23 @@ def derive(space: Space, term: t.TypedTerm) -> Derivation:
 
 
 def _leaves(space: Space, matcher: _Matcher, items: _Items) -> EinError:
-    """Where the term leaves the grammar: the item after the longest stretch that some rule covers."""
-    reach = matcher.reached.get(id(items), 0)
-    at = items.parts[min(reach, len(items.parts) - 1)]
-    said = t.text(at)
+    """Says the first item that no rule covers in any short stretch."""
+    covered: set[int] = set()
+    count = len(items.parts)
+    for first in range(count):
+        for last in range(first + 1, min(first + _STRETCH, count) + 1):
+            if last - 1 not in covered or first not in covered:
+                rules = list(space.instances.values())
+                if any(matcher.solve(("rule", rule, items, first, last)) is not None for rule in rules):
+                    covered.update(range(first, last))
+    missing = next((at for at in range(count) if at not in covered), None)
+    message = f"`{space.grammar.name}` does not derive this term"
+    if missing is None:
+        return fail("E707", message, help="its rules cover every part of it, but not all of it together")
+    part = items.parts[missing]
+    said = t.text(part)
     shown = said if len(said) <= 60 else f"{said[:57]}..."
-    message = f"`{space.grammar.name}` does not derive this term: it leaves the grammar at `{shown}`"
-    span = at.span if isinstance(at, t.Op) else None
-    return fail("E707", message, span)
+    return fail("E707", f"{message}: no rule gives `{shown}` there", part.span if isinstance(part, t.Op) else None)
 
 
 def _items(term: t.TypedTerm) -> _Items:
@@ -105,7 +118,6 @@ class _Matcher:
         self.space = space
         self.table: dict[tuple[Any, ...], _Found] = {}
         self.running: set[tuple[Any, ...]] = set()
-        self.reached: dict[int, int] = {}
 
     def solve(self, goal: tuple[Any, ...]) -> _Found:
         stack: list[tuple[tuple[Any, ...], _Task]] = [(self._key(goal), self._task(goal))]
@@ -150,8 +162,6 @@ class _Matcher:
             found = yield ("program", candidate.program, items, first, last)
             if found is not None and (best is None or found[0] + log(probability) > best[0]):
                 best = found[0] + log(probability), (_Chosen(candidate.choice), found[1])
-        if best is not None:
-            self.reached[id(items)] = max(self.reached.get(id(items), 0), last)
         return best
 
     def _may_fit(self, program: Program, items: _Items, first: int, last: int) -> bool:

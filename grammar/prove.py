@@ -19,7 +19,7 @@ from ein.grammar.diagnostics import Diagnostic, EinError, Label
 from ein.grammar.expand import type_names
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.patterns import KIND
-from ein.grammar.types import ValueType
+from ein.grammar.types import ValueType, elements
 
 DRAWS = 8
 """Draws that must agree before a signature is believed, and as many more for each parameter."""
@@ -53,14 +53,14 @@ def _prove_one(operator: Operator, kinds: Mapping[str, Any]) -> Diagnostic | Non
             except Inapplicable as error:
                 failures.append((given, input, applied.output, error))
             optional = len(operator.parameters)
-            if failures and good + len(failures) >= DRAWS:
+            if len(failures) >= DRAWS or (failures and tried >= TRIES_EACH * (1 + optional)):
                 break
             if good >= DRAWS * (1 + optional) and tried >= TRIES_EACH * optional and seen.enough():
                 break
     except EinError as error:
         return error.diagnostics[0]
     if failures:
-        return _refuted(operator, *min(failures, key=lambda f: (0 in f[0].values(), _weight(f[1]))))
+        return _refuted(operator, *min(failures, key=_plainness))
     if not good:
         text = f"no sizes were found that fit the signature and guards of `{operator.name}`"
         return Diagnostic("W401", text, operator.declaration.span, severity="warning")
@@ -82,10 +82,10 @@ class _Values:
         return all(len(values) > 2 or values == {True, False} for values in self.seen.values())
 
 
-def _weight(input: ValueType) -> int:
-    from ein.grammar.types import elements
-
-    return elements(input)
+def _plainness(failure: tuple[dict[str, Any], ValueType, ValueType, Inapplicable]) -> tuple[bool, int]:
+    """Sorts first what shows a mistake best: no argument that is 0, small sizes."""
+    given, input, _, _ = failure
+    return any(value == 0 and type(value) is int for value in given.values()), elements(input)
 
 
 def _refuted(
@@ -229,6 +229,7 @@ def _buildable_dim(dim: s.Dim, fresh: Iterator[int]) -> s.Dim:
         case s.Blank():
             return s.Name(f"_{next(fresh)}", span=dim.span)
         case s.Group(items):
-            return s.Group(tuple(replace(i, value=_buildable_dim(i.value, fresh)) for i in items), span=dim.span)
+            inner = [replace(item, value=_buildable_dim(item.value, fresh)) for item in items]  # type: ignore[arg-type]
+            return s.Group(tuple(inner), span=dim.span)
         case _:
             return dim

@@ -315,8 +315,7 @@ class Sampler:
         Raises EinError after `attempts` or `seconds` without a success.
         """
         random = Random(f"ein {seed} {index}").random
-        if self.space.entries > MAX_ENTRIES:
-            self.space.clear()
+        self.trim()
         limits, least = self._window(size)
         allowed = limits.modules if limits.modules is not None else 1 << 60
         deadline = monotonic() + seconds
@@ -346,6 +345,11 @@ class Sampler:
             choices = tuple(candidate.choice for candidate in attempt.made)
             return Derivation(self.space, choices, modules, input)
         raise self.gave_up(count + 1)
+
+    def trim(self) -> None:
+        """Empties the tables where they have grown too large; only between draws, and without effect on them."""
+        if self.space.entries > MAX_ENTRIES:
+            self.space.clear()
 
     def samples(self, n: int, seed: int, size: tuple[int, int] | None = None) -> Iterator[Derivation]:
         """Draws 0 … n - 1 of a seed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ein.compiler.graph import OpGraph, verify
+from ein.compiler.passes.attention import fuse_attention
 from ein.compiler.passes.convolution import fuse_convolutions
 from ein.compiler.passes.permutes import fuse_permutes
 from ein.compiler.passes.rewritten import Pass, Rewritten
@@ -16,6 +17,7 @@ __all__ = ["PIPELINE", "Pass", "Rewritten", "optimise"]
 PIPELINE = (
     Pass("wires", remove_wires),
     Pass("permutes", fuse_permutes),
+    Pass("attention", fuse_attention),
     Pass("convolution", fuse_convolutions),
 )
 """In the order in which they run."""

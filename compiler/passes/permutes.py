@@ -8,6 +8,7 @@ from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
+from ein.grammar.cfg import Application
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.types import merge
 
@@ -56,6 +57,11 @@ def composed(first: Axes, second: Axes) -> Axes:
     return tuple(first[axis] for axis in second)
 
 
+def ordering(axes: Axes) -> Application:
+    """The use of `permute` that puts axes in this order."""
+    return standard.application("permute", ("order", Order(axis + 1 for axis in axes)))
+
+
 def _put(draft: Draft, number: int, source: Port, axes: Axes) -> bool:
     """Makes the node one permutation of `source`, or takes it out; False where its kind forbids both."""
     node = draft.node(number)
@@ -66,7 +72,7 @@ def _put(draft: Draft, number: int, source: Port, axes: Axes) -> bool:
             draft.bypass(number, [source])
             return True
         return False
-    application = standard.application("permute", ("order", Order(axis + 1 for axis in axes)))
+    application = ordering(axes)
     try:
         applied = application.at(given)
     except Inapplicable:

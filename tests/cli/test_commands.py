@@ -266,7 +266,7 @@ def test_draw(ein: Ein, folder: Path, form: str) -> None:
 
 def test_views_and_options_of_a_picture(ein: Ein, folder: Path) -> None:
     ein("sample", "einspace", "--seed", "1", "-o", "drawn")
-    options = ([], ["--optimise"], ["--view", "derivation"], ["--direction", "right"])
+    options: tuple[list[str], ...] = ([], ["--optimise"], ["--view", "derivation"], ["--direction", "right"])
     made = []
     for number, extra in enumerate(options):
         ein("draw", "drawn/einspace-1-0.ein", "-o", f"{number}.svg", *extra)

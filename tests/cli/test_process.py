@@ -91,8 +91,8 @@ def test_stopping_the_start_is_quiet(folder: Path) -> None:
     (folder / "click.py").write_text("import signal, time\nprint('here', flush=True)\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(SOURCE)))}
     command = [sys.executable, "-m", "ein", "list"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, **pipes) as running:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == b"here\n"
         running.send_signal(signal.SIGINT)

@@ -42,13 +42,20 @@ STILL_RIGHT = {
 }
 
 
+NAMES = set(
+    "identity clone split concat add matmul scaled_matmul permute im2col col2im linear conv max_pool pool norm batch_norm"
+    " relu leaky_relu softmax pos_enc".split()
+)
+
+
 @cache
 def statements() -> tuple[str, list[str]]:
-    """The kinds of the standard library, and its operators, each on one line."""
+    """The kinds of the standard library, and the operators that einspace uses, each on one line."""
     text = re.sub(r"#.*", "", (LIBRARY / "std.ein").read_text(encoding="utf-8"))
     found = re.findall(r"(?ms)^(?:type|op|def) .*?(?=^(?:type|op|def) |\Z)", text)
     kinds = "".join(x for x in found if x.startswith("type"))
-    return f"ein 1\n{kinds}", [" ".join(x.split()) for x in found if x.startswith("op")]
+    operators = [" ".join(x.split()) for x in found if x.startswith("op")]
+    return f"ein 1\n{kinds}", [x for x in operators if re.split(r"[ (]", x)[1] in NAMES]
 
 
 def judged(operator: str) -> list[Diagnostic]:
@@ -156,6 +163,9 @@ def test_sizes_that_never_fit_are_a_warning() -> None:
         ("op f(t) : t -> t = relu(x)", "E302", "`t` is a size, not a type"),
         ("op f : any[d, *d] -> any[d, *d] = relu(x)", "W401", "no sizes were found"),
         ("op f : vec[d] -> vec[d] = nn.Linear(d, d, bias = true, bias = false)", "E405", "given twice"),
+        ("op f : seq[_, d] -> vec[d] = first(x)", "E404", "`first` is not on the list"),
+        ("op f : seq[_, d] -> seq[d, 1] = relu(x)", "E401", "does not give"),
+        ("op f : (_, vec[d]) -> vec[d] = relu(y)", None, ""),
         ("op f : t -> t = relu(relu)", "E403", "there is no value `relu`"),
         ("op f : vec[d] -> vec[d] = x + inf", None, ""),
         ("op f : any[*s, d] -> any[*s, d] where max(s) > 2 = relu(x)", None, ""),
