@@ -3,7 +3,9 @@ alone what only looks like it. How often it fired is counted, and a pass that is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from math import isclose
 from time import process_time
 
 import pytest
@@ -13,12 +15,14 @@ from ein.compiler.graph import InternalError, OpGraph, verify
 from ein.compiler.interpret import Interpreter
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Use
-from ein.compiler.passes import PIPELINE, Rewritten, convolution, optimise, permutes, wires
+from ein.compiler.passes import PIPELINE, Rewritten, attention, convolution, optimise, permutes, wires
 from ein.compiler.weights import carry
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.diagnostics import Source
+from ein.grammar.match import derive
 from ein.grammar.sample import Sampler
+from ein.grammar.space import Space
 from ein.grammar.tensors import Step
 
 TIMES = 200
@@ -117,6 +121,81 @@ rule Net
   | im2col(k in {1..3}) >> linear(4)
 rule Windows = for k in {1, 2, 3}, s in {1, 2}, p in {0, 1} : im2col(k, s = s, p = p)
 rule Between = relu | softmax | norm | pos_enc | permute((2, 1)) >> permute((2, 1)) >> relu
+"""
+
+ATTENTION_ON = {
+    "seq": "input seq[5, 6]\nop upside : seq[l, d] -> seq[d, l] = rearrange\n"
+    "rule Turn = permute((2, 1)) | transpose | upside\n",
+    "im": "input im[2, 5, 6]\nop upside : im[c, h, w] -> im[c, w, h] = rearrange\n"
+    "rule Turn = permute((1, 3, 2)) | upside\n",
+}
+"""Start and transpositions of the two grammars below, on sequences and, head by head, on images."""
+
+ATTENTION = """
+grammar attention
+import std
+{on}
+op by_features : (x: any[*a, n, m], y: any[*a, p, m]) -> any[*a, n, p] = dot[m](x, y) / 3
+op by_rows     : (x: any[*a, m, n], y: any[*a, m, p]) -> any[*a, n, p] = 0.7 * dot[m](x, y)
+op swapped     : (x: any[*a, m, p], y: any[*a, n, m]) -> any[*a, n, p] = dot[m](y, x)
+op weighted    : (x: any[*a, n, m], y: any[*a, p, m]) -> any[*a, n, p] = dot[m](x, y)
+rule Net = Attention | Attention >> Net | Part >> Net | Twice
+rule Attention
+  = clone(2) >> (Scores >> Wire >> softmax >> Wire & Values) >> matmul
+  | clone(2) >> (Scores >> softmax & Values >> Turn) >> weighted
+  | clone(2) >> (linear(5) >> softmax >> norm >> clone(2) >> (identity & Turn) >> matmul >> softmax & Values) >> matmul
+rule Scores
+  = clone(2) >> Features ^ 2 >> (identity & Turn) >> Join
+  | clone(2) >> (Features & identity) >> (Wire & Turn) >> Join
+  | clone(2) >> (linear(6) & linear(5) >> Turn >> clone(2) >> (Turn & identity) >> by_features >> Turn) >> Join
+  | clone(2) >> Features ^ 2 >> by_features
+  | clone(2) >> Features ^ 2 >> (Turn & Turn) >> by_rows
+  | clone(2) >> Features ^ 2 >> (Turn & identity) >> swapped
+  | clone(2) >> (Turn >> linear(5) >> Turn >> norm & Turn) >> Join
+  | linear(5) >> clone(2) >> Join
+rule Features = linear(6) | linear(6) >> norm
+rule Join     = matmul | scaled_matmul
+rule Values   = linear(out in {{2..5}}) | linear(6) | identity
+rule Wire     = identity | identity * 2
+rule Part     = norm | linear(6) >> relu | clone(2) >> (identity & linear(6) >> Turn >> norm >> Turn) >> add
+rule Twice    = clone(2) >> (clone(2) >> (Scores >> softmax & linear(5)) >> Join >> softmax & Values) >> matmul
+limit modules <= 60
+"""
+
+NO_ATTENTION = """
+grammar almost
+import std
+{on}
+type cols[d, l]
+op down      : any[*a, i, j] -> any[*a, i, j] = softmax[i](x)
+op logs      : any[*s, d] -> any[*s, d] = log_softmax[d](x)
+op warm      : any[*s, d] -> any[*s, d] = softmax[d](2 * x)
+op shifted   : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] = dot[m](x, y) + 1
+op tempered  : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] param t[n] = 2 = dot[m](x, y) * t
+op divided   : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] = 2 / dot[m](x, y)
+op turned    : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, p, n] = dot[m](x, y)
+op summed    : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] = sum[m](x) * sum[m](y)
+op of_three  : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] param w[m] = 2 = dot[m](x, y, w)
+op by_cols   : (x: any[*a, n, m], y: cols[m, p]) -> any[*a, n, p] = dot[m](x, y)
+rule Net
+  = clone(2) >> (Scores >> (down | logs | warm | sigmoid) & Values) >> matmul
+  | clone(2) >> (Scores >> Between >> softmax & Values) >> matmul
+  | clone(2) >> (Scores >> softmax >> Between & Values) >> matmul
+  | clone(2) >> (Scores >> softmax & Values) >> (scaled_matmul | shifted | tempered | turned | summed | of_three)
+  | clone(2) >> (Values >> Turn & Scores >> softmax) >> matmul
+  | clone(2) >> (Pair >> (shifted | tempered | divided | turned | summed | of_three) >> softmax & Values) >> matmul
+  | clone(2) >> (Scores >> clone(2) >> (softmax & identity) & Values >> clone(2)) >> (add & add) >> matmul
+  | clone(2) >> (Scores >> softmax >> clone(2) >> (relu & identity) & Values >> clone(2)) >> (add & add) >> matmul
+  | Scores >> softmax >> clone(2) >> matmul
+  | Scores >> clone(2) >> (softmax & identity) >> matmul
+  | clone(2) >> (clone(2) >> Scores ^ 2 >> add >> softmax & Values) >> matmul
+  | clone(2) >> (linear(5) >> softmax & Values) >> matmul
+  | Scores >> softmax
+rule Scores  = Pair >> (matmul | scaled_matmul)
+rule Pair    = clone(2) >> linear(6) ^ 2 >> (identity & Turn)
+rule Values  = linear(4) | identity
+rule Between = relu | norm | pos_enc | softmax >> relu | down | logs | clone(2) >> add
+limit modules <= 60
 """
 
 
@@ -274,18 +353,130 @@ def test_tied_convolutions_stay_tied() -> None:
     assert_exact(graph, optimise(graph))
 
 
+# --- attention
+
+
+def in_order(graph: OpGraph) -> OpGraph:
+    """As the pass finds it in the pipeline."""
+    return permutes.fuse_permutes(without_wires(graph)).graph
+
+
+@pytest.mark.parametrize("kind", ATTENTION_ON)
+def test_attention_fires(kind: str) -> None:
+    fires(ATTENTION.format(on=ATTENTION_ON[kind]), attention.fuse_attention, in_order)
+
+
+@pytest.mark.parametrize("kind", ATTENTION_ON)
+def test_attention_leaves_the_rest_alone(kind: str) -> None:
+    """Another function than softmax, another axis, other readers, something between, a scale behind, other sums."""
+    drawn = map(in_order, graphs(NO_ATTENTION.format(on=ATTENTION_ON[kind])))
+    for _, graph in zip(range(TIMES), drawn, strict=False):
+        assert attention.fuse_attention(graph).graph is graph
+
+
+def test_attention_needs_tensors_of_one_kind() -> None:
+    text = """
+        import std
+        type cols[d, l]
+        op to_cols : seq[l, d] -> cols[d, l] = rearrange
+        op by_cols : (x: seq[n, m], y: cols[m, p]) -> seq[n, p] = dot[m](x, y)
+        op columns : seq[l, d] -> cols[l, d] = x + 0
+        input seq[5, 6]
+        arch fits   = clone(2) >> (clone(2) >> (identity & to_cols) >> by_cols >> softmax & linear(3)) >> matmul
+        arch differ = clone(2) >> (clone(2) >> (linear(5) & columns) >> by_cols >> softmax & permute((2, 1))) >> matmul
+    """
+    grammar = load_grammar(Source("kinds.ein", f"ein 1\n{text}"))
+    fits, differ = (in_order(lower(architecture(grammar, name).term)) for name in ("fits", "differ"))
+    assert names(attention.fuse_attention(fits).graph) == ["linear", "attention"]
+    assert attention.fuse_attention(differ).graph is differ
+
+
+def test_attention_takes_every_chain() -> None:
+    """What is left of a chain is a second one whose scores are an attention already."""
+    for _, graph in zip(range(100), graphs(ATTENTION.format(on=ATTENTION_ON["seq"])), strict=False):
+        count, found = Counter(names(graph)), optimise(graph).graph
+        left = Counter(names(found))
+        assert left["attention"] + left["softmax"] - left["linear"] <= count["softmax"]
+        for number, node in found.uses():
+            scores = found.sources(number)[0].node
+            if node.application.name == "softmax" and scores != found.input:
+                below = found.node(scores)
+                assert isinstance(below, Use) and below.application.name not in ("matmul", "scaled_matmul")
+
+
+def attentions(term: str, input: str = "seq[5, 6]") -> list[str]:
+    text = f"ein 1\nimport std\ninput {input}\narch net = {term}\n"
+    found = optimise(lower(architecture(load_grammar(Source("net.ein", text))).term)).graph
+    return [node.text for _, node in found.uses()]
+
+
+@pytest.mark.parametrize(
+    ("term", "wanted"),
+    [
+        ("matmul", ["attention"]),
+        ("scaled_matmul", [f"attention(scale = {6**-0.5!r})"]),
+    ],
+)
+def test_attention_keeps_the_scale(term: str, wanted: list[str]) -> None:
+    """That of `scaled_matmul` is of the features that are summed, not of those of the values."""
+    scores = f"clone(2) >> (identity & transpose) >> {term}"
+    assert attentions(f"clone(2) >> ({scores} >> softmax & linear(3)) >> matmul") == ["linear(3)", *wanted]
+
+
+def test_attention_adds_a_permutation_where_none_is() -> None:
+    scores = "clone(2) >> (linear(5) & identity) >> matmul"
+    found = attentions(f"clone(2) >> ({scores} >> softmax & permute((2, 1))) >> matmul")
+    assert found == ["linear(5)", "permute((2, 1))", "permute((2, 1))", "attention"]
+
+
+def test_attention_of_attention() -> None:
+    """The first of two chains that overlap is taken, the second keeps its scores."""
+    inner = "clone(2) >> (clone(2) >> (identity & transpose) >> matmul >> softmax & linear(5)) >> matmul"
+    found = attentions(f"clone(2) >> ({inner} >> softmax & linear(4)) >> matmul")
+    assert found == ["linear(5)", "linear(4)", "attention", "softmax", "matmul"]
+
+
+def test_broken_attention_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scale that is lost."""
+    right = attention._scale
+    monkeypatch.setattr(attention, "_scale", lambda *given: None if right(*given) is None else 1.0)
+    with pytest.raises(AssertionError, match="not close"):
+        fires(ATTENTION.format(on=ATTENTION_ON["seq"]), attention.fuse_attention, in_order)
+
+
+def test_einspace_spells_attention() -> None:
+    """Too rarely to wait for a draw; here is the word."""
+    keys = "identity >> linear(16) >> permute((2, 1))"
+    head = f"clone(2) >> (clone(2) >> (linear(16) & {keys}) >> scaled_matmul >> softmax & linear(32)) >> matmul"
+    text = f"""
+        import std
+        import einspace (readout)
+        input im[3, 8, 8]
+        arch net = im2col(4, s = 4) >> {head} >> identity >> readout(10)
+    """
+    term = architecture(load_grammar(Source("word.ein", f"ein 1\n{text}"))).term
+    derivation = derive(Space(load_grammar("einspace", Request(input="im[3, 8, 8]"))), term)
+    graph = lower(derivation.term)
+    found = optimise(graph, checked=True)
+    assert names(found.graph) == ["im2col", "linear", "linear", "linear", "attention", "readout"]
+    (scale,) = [dict(node.application.given)["scale"] for _, node in found.graph.uses() if "attention" in node.text]
+    assert isclose(scale, 16**-0.5)
+    assert_exact(graph, found)
+
+
 # --- all of them
 
 
 def test_the_pipeline_is_exact_on_sampled_networks() -> None:
     limits = {"elements": 200_000, "macs": 3_000_000, "params": 500_000, "modules": 120}
     sampler = Sampler.of(load_grammar("einspace", Request(input="im[3, 8, 8]", limits=limits)))
-    fired = dict.fromkeys((step.name for step in PIPELINE), 0)
+    fired = dict.fromkeys((step.name for step in PIPELINE if step.name != "attention"), 0)
     for index in range(300):
         graph = before = lower(sampler.draw(5, index).term)
         for step in PIPELINE:
             after = step.rewrite(graph).graph
-            fired[step.name] += after is not graph
+            if step.name in fired:
+                fired[step.name] += after is not graph
             graph = after
         assert_exact(before, optimise(before, checked=True))
     assert all(times >= 5 for times in fired.values()), fired
