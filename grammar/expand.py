@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar import syntax as s
@@ -640,10 +640,17 @@ def check_kind(value: Formula, parameter: cfg.Parameter) -> None:
         found = value.evaluate({})
     except Inapplicable as error:
         raise fail("E207", error.reason, error.span or value.expr.span) from None
-    wanted = KINDS.get(parameter.kind, (object,))
-    if not isinstance(found, wanted) or (isinstance(found, bool) and parameter.kind != "bool"):
-        kind = parameter.kind or "an integer"
-        raise fail("E208", f"`{parameter.name}` is {kind}, and `{cfg.value_text(found)}` is not", value.expr.span)
+    if not is_kind(found, parameter.kind):
+        raise wrong_kind(parameter.name, parameter.kind, found, value.expr.span)
+
+
+def is_kind(value: Any, kind: str | None) -> bool:
+    """Whether a value is of the kind of a parameter."""
+    return isinstance(value, KINDS.get(kind, (object,))) and (not isinstance(value, bool) or kind == "bool")
+
+
+def wrong_kind(name: str, kind: str | None, value: Any, span: Span) -> EinError:
+    return fail("E208", f"`{name}` is {kind or 'an integer'}, and `{cfg.value_text(value)}` is not", span)
 
 
 def _weight_is_sane(weight: Formula) -> None:

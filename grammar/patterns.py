@@ -184,7 +184,7 @@ class _Shape:
             return [(free,) if self.runs else ()]
         if len(self.runs) == 2 and self.lengths[0] is not None:
             first = self.lengths[0](env)
-            return [(first, free - first)] if 0 <= first <= free else []
+            return [(first, free - first)] if isinstance(first, int) and 0 <= first <= free else []
         return _compositions(free, len(self.runs))
 
 

@@ -176,6 +176,14 @@ class Attempt:
                     raise DeadEnd("modules", "more modules than the limit")
                 stack.append((program, at, depth, times, weights, None))
                 program, at = inner, 0
+            elif step.settled:
+                output, used = _checked(space.run, step, type)
+                left -= (used - space.minimum(step)) * times
+                if left < 0:
+                    raise DeadEnd("modules", "more modules than the limit")
+                if bounded:
+                    self._charge_settled(step, type, times, weights, costs)
+                type = output
             else:
                 join = _checked(_begin, step, type)
                 stack.append((program, at, depth, times, weights, join))
@@ -195,6 +203,12 @@ class Attempt:
 
     def _charge_step(self, step: Apply, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
         cost = step.application.at(type).cost
+        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
+
+    def _charge_settled(
+        self, step: Fork | Copy | Loop, type: ValueType, times: int, weights: int, costs: list[int]
+    ) -> None:
+        cost = self.space.cost((step,), type)
         self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
 
     def _add(self, parameters: int, macs: int, elements: int, costs: list[int]) -> None:

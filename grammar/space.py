@@ -11,7 +11,7 @@ from ein.grammar import cfg
 from ein.grammar.cfg import Cost, Grammar
 from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import EinError, Span, fail
-from ein.grammar.expand import free_of_alternative
+from ein.grammar.expand import free_of_alternative, is_kind, wrong_kind
 from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
 from ein.grammar.steps import (
     Apply,
@@ -128,6 +128,7 @@ class Space:
         match term:
             case cfg.Use(overloads, arguments):
                 given = tuple((name, value.evaluate(env)) for name, value in arguments)
+                _check_kinds(overloads[0], given, term)
                 return (Apply(self.grammar.application(overloads, given), term.span),)
             case cfg.RuleUse(rule, values):
                 return (Call(self.instance(rule, tuple(_frozen(v.evaluate(env)) for v in values)), term.span),)
@@ -319,6 +320,15 @@ class Space:
                 yield from self._known_parts(body, env)
             case _:
                 return
+
+
+def _check_kinds(operator: cfg.Operator, given: tuple[tuple[str, Any], ...], use: cfg.Use) -> None:
+    """Raises EinError: a number that is drawn or computed is of the parameter's kind as one that is written."""
+    kinds = {parameter.name: parameter.kind for parameter in operator.parameters}
+    for name, value in given:
+        if not is_kind(value, kinds[name]):
+            span = next(formula.expr.span for other, formula in use.arguments if other == name)
+            raise wrong_kind(name, kinds[name], value, span)
 
 
 def _too_long(span: Span) -> Inapplicable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.grammar import cfg
@@ -25,8 +26,17 @@ class Call:
     span: Span
 
 
+class _Compound:
+    """A step made of programs."""
+
+    @cached_property
+    def settled(self) -> bool:
+        """Whether no rule is in it, so that its type follows without a choice."""
+        return not holds_rule(self)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class Fork:
+class Fork(_Compound):
     """One program for each member of a bundle."""
 
     programs: tuple[Program, ...]
@@ -34,7 +44,7 @@ class Fork:
 
 
 @dataclass(frozen=True, eq=False)
-class Copy:
+class Copy(_Compound):
     count: int
     program: Program
     tied: bool
@@ -42,7 +52,7 @@ class Copy:
 
 
 @dataclass(frozen=True, eq=False)
-class Loop:
+class Loop(_Compound):
     count: int
     program: Program
     tied: bool

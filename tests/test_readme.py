@@ -104,11 +104,14 @@ def test_the_python_runs(folder: Path) -> None:
     ET.parse(folder / "arch.svg")
 
 
-def test_the_shell_lines_run(folder: Path) -> None:
+@pytest.mark.parametrize("commands", ["sample show train", pytest.param("search top", marks=pytest.mark.slow)])
+def test_the_shell_lines_run(folder: Path, commands: str) -> None:
     """All that begin with `ein`; those that train with a small budget."""
     lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("ein ")]
-    assert len(lines) >= 4
+    assert all(line.split()[1] in "sample show train search top".split() for line in lines)
+    lines = [line for line in lines if line.split()[1] in commands.split()]
+    assert len(lines) >= 2
     for line in lines:
         budget = TRAINING.get(line.split()[1])
         if budget is not None:

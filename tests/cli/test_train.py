@@ -43,25 +43,21 @@ def test_train_writes_source_weights_record_and_architecture(ein: Ein, folder: P
     assert (shown["term"], shown["input"]) == (record["term"], "im[1, 8, 8]")
 
 
-def test_the_same_seed_gives_the_same_weights(ein: Ein, folder: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_and_the_settings_are_recorded(ein: Ein, folder: Path) -> None:
     ein("sample", "einspace", "--size", "5..9", "--seed", "2", "--input", "im[1, 8, 8]", "-o", "drawn")
+    given = "--train", "lr=0.01", "--train", "optimiser=sgd", "--train", "batch=32", "--seed", "3"
     for name in "ab":
-        arguments = "drawn/einspace-2-0.ein", "--data", "digits", "--steps", "4", "--seed", "3", "-o", name
-        assert ein("train", *arguments).code == 0
+        command = "train", "drawn/einspace-2-0.ein", "--data", "digits", "--steps", "4", "--json", "-o", name
+        ended = ein(*command, *given)
+        assert (ended.code, ended.err) == (0, "")
     first, again = ((folder / name / "weights.safetensors").read_bytes() for name in "ab")
     assert first == again
-
-
-def test_the_record_as_json_and_the_settings(ein: Ein, folder: Path) -> None:
-    given = "--train", "lr=0.01", "--train", "optimiser=sgd", "--train", "batch=32"
-    ended = ein("train", "zoo/resnet8", "--data", "digits", "--steps", "2", "--json", *given)
-    assert (ended.code, ended.err) == (0, "")
     record = json.loads(ended.out)
-    assert record["steps"] == 2
-    assert {**record["settings"], "batch": 32, "lr": 0.01, "optimiser": "sgd"} == record["settings"]
-    assert record["settings"]["momentum"] == 0.9
+    assert record == json.loads((folder / "b/record.json").read_text())
+    assert (record["steps"], record["seed"]) == (4, 3)
+    chosen = {"batch": 32, "lr": 0.01, "optimiser": "sgd", "momentum": 0.9, "weight_decay": 3e-4}
+    assert record["settings"] == {**record["settings"], **chosen}
     assert "test_accuracy" not in record
-    assert {path.name for path in folder.iterdir()} == {"small.ein"}
 
 
 def test_a_table_of_ones_own(ein: Ein, folder: Path) -> None:
@@ -73,9 +69,10 @@ def test_a_table_of_ones_own(ein: Ein, folder: Path) -> None:
     assert mismatch.code == 1
     assert "vec[2]" in mismatch.err
     (folder / "net.ein").write_text(f"ein 1\nimport std\n{arch.replace('3', '2')}")
-    ended = ein("train", "net.ein", "--data", "meine daten.csv", "--epochs", "30", "--json")
+    ended = ein("train", "net.ein", "--data", "meine daten.csv", "--epochs", "100", "--json", "--train", "lr=0.03")
     assert ended.code == 0
     assert json.loads(ended.out)["valid_accuracy"] > 0.8
+    assert {path.name for path in folder.iterdir()} == {"small.ein", "net.ein", "meine daten.csv"}
 
 
 def test_a_device_that_this_machine_lacks(ein: Ein) -> None:

@@ -124,9 +124,9 @@ rule Between = relu | softmax | norm | pos_enc | permute((2, 1)) >> permute((2, 
 """
 
 ATTENTION_ON = {
-    "seq": "input seq[5, 6]\nop upside : seq[l, d] -> seq[d, l] = rearrange\n"
+    "seq": "start Net\ninput seq[5, 6]\nop upside : seq[l, d] -> seq[d, l] = rearrange\n"
     "rule Turn = permute((2, 1)) | transpose | upside\n",
-    "im": "input im[2, 5, 6]\nop upside : im[c, h, w] -> im[c, w, h] = rearrange\n"
+    "im": "start Net\ninput im[2, 5, 6]\nop upside : im[c, h, w] -> im[c, w, h] = rearrange\n"
     "rule Turn = permute((1, 3, 2)) | upside\n",
 }
 """Start and transpositions of the two grammars below, on sequences and, head by head, on images."""
