@@ -12,14 +12,14 @@ suitable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 .PHONY: help demo test explore lint clean
 
 help:
-	@echo "make demo      set up, then draw, train and compare architectures on scikit-learn's digits"
+	@echo "make demo      set up, then evolve networks on scikit-learn's digits and compare them"
 	@echo "make test      set up, then run the tests"
 	@echo "make explore   the tests with fresh random examples instead of the fixed ones"
 	@echo "make lint      ruff and mypy"
 	@echo "make clean     remove the environment and all caches"
 
 demo: $(VENV)/.ready-demo
-	$(bin)/python -m ein.demo
+	$(bin)/python -m ein.demo $(ARGS)
 
 test: $(VENV)/.ready-test
 	$(bin)/python -m pytest $(ARGS)

@@ -20,7 +20,7 @@ from ein.grammar.load import Module, load_modules
 from ein.grammar.numbers import Evaluate, Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
 from ein.grammar.parser import parse_expression, parse_limit, parse_type
 from ein.grammar.patterns import KIND, compile_pattern
-from ein.grammar.printer import print_file
+from ein.grammar.printer import print_statement
 from ein.grammar.types import Tensor, ValueType
 
 LIMITS = {"modules": "modules", "depth": "depth", "params": "parameters", "macs": "macs", "elements": "elements"}
@@ -428,7 +428,7 @@ class _Checker:
 
     def _digest(self, env: Mapping[str, Any], input: ValueType | None, output: ValueType | None) -> str:
         """Eight hex digits of the resolved space; comments and layout do not count."""
-        texts = [print_file(replace(module.file, comments=())) for module in self.modules]
+        texts = ["\n".join(map(print_statement, module.file.statements)) for module in self.modules]
         values = ", ".join(f"{name} = {cfg.value_text(value)}" for name, value in sorted(env.items()))
         whole = "\0".join([*texts, values, repr(input), repr(output)])
         return hashlib.sha256(whole.encode()).hexdigest()[:8]

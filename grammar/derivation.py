@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -121,6 +122,9 @@ def _split_trace(text: str) -> list[tuple[int, list[str]]]:
     return entries
 
 
+_REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?")
+
+
 def _value(text: str) -> Any:
     if text in ("true", "false"):
         return text == "true"
@@ -129,7 +133,7 @@ def _value(text: str) -> Any:
     try:
         return int(text)
     except ValueError:
-        return float(text) if text.replace(".", "").replace("-", "").replace("e", "").isdigit() else text
+        return float(text) if _REAL.fullmatch(text) else text
 
 
 def replay(space: Space, choices: Choices, input: ValueType) -> t.TypedTerm:

@@ -202,7 +202,8 @@ class Expander:
 
     def _all(self, parts: tuple[s.Expr, ...], context: Context, found: list[cfg.Choice]) -> tuple[cfg.Term, ...]:
         """All parts, so that every one that is wrong is reported."""
-        terms, errors = [], []
+        terms = []
+        errors: list[Diagnostic] = []
         for part in parts:
             try:
                 terms.append(self._term(part, context, found))
@@ -210,7 +211,7 @@ class Expander:
                 if any(diagnostic.code == "E506" for diagnostic in error.diagnostics):
                     raise
                 errors += list(error.diagnostics)
-        if errors:
+        if len(terms) < len(parts):
             raise EinError(errors)
         return tuple(terms)
 

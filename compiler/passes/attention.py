@@ -163,7 +163,7 @@ def _scale(steps: tuple[Step, ...], at: int, result: int) -> float | None:
     """What the einsum at `at` is multiplied by to give the result; None if that is not all that happens."""
     rest = [step.op for step in steps[at:]]
     if rest == ["einsum"] and result == at:
-        return 1.0
+        return 1
     if rest != ["einsum", "number", "pointwise"] or result != at + 2:
         return None
     number, last = float(steps[at + 1].argument("value")), steps[at + 2]

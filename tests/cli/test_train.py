@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Ein = Callable[..., Any]
 
 LOAD = """\
@@ -75,6 +77,7 @@ def test_a_table_of_ones_own(ein: Ein, folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"small.ein", "net.ein", "meine daten.csv"}
 
 
+@pytest.mark.slow
 def test_a_device_that_this_machine_lacks(ein: Ein) -> None:
     ended = ein("train", "zoo/resnet8", "--data", "digits", "--steps", "1", "--device", "cuda:99", "--json")
     assert (ended.code, ended.out) == (1, "")

@@ -392,16 +392,16 @@ def test_attention_needs_tensors_of_one_kind() -> None:
 
 
 def test_attention_takes_every_chain() -> None:
-    """What is left of a chain is a second one whose scores are an attention already."""
+    """But where two overlap."""
+    taken = 0
     for _, graph in zip(range(100), graphs(ATTENTION.format(on=ATTENTION_ON["seq"])), strict=False):
-        count, found = Counter(names(graph)), optimise(graph).graph
-        left = Counter(names(found))
-        assert left["attention"] + left["softmax"] - left["linear"] <= count["softmax"]
-        for number, node in found.uses():
-            scores = found.sources(number)[0].node
-            if node.application.name == "softmax" and scores != found.input:
-                below = found.node(scores)
-                assert isinstance(below, Use) and below.application.name not in ("matmul", "scaled_matmul")
+        if any(str(scope) == "Twice" for _, node in graph.uses() for scope in node.path):
+            continue
+        found = Counter(names(optimise(graph).graph))
+        products = ("matmul", "scaled_matmul", "by_features", "by_rows", "swapped", "weighted")
+        assert not any(found[name] for name in products)
+        taken += found["attention"]
+    assert taken > 50
 
 
 def attentions(term: str, input: str = "seq[5, 6]") -> list[str]:
@@ -433,7 +433,7 @@ def test_attention_of_attention() -> None:
     """The first of two chains that overlap is taken, the second keeps its scores."""
     inner = "clone(2) >> (clone(2) >> (identity & transpose) >> matmul >> softmax & linear(5)) >> matmul"
     found = attentions(f"clone(2) >> ({inner} >> softmax & linear(4)) >> matmul")
-    assert found == ["linear(5)", "linear(4)", "attention", "softmax", "matmul"]
+    assert found == ["linear(5)", "attention", "softmax", "linear(4)", "matmul"]
 
 
 def test_broken_attention_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
