@@ -29,10 +29,15 @@ def architecture(grammar: Grammar, name: str | None = None) -> Derivation:
     if name is None:
         if len(names) != 1:
             help = f"there are {', '.join(names)}: write `file.ein:name`" if names else "declare one with `arch`"
-            raise fail("E705", f"`{grammar.name}` has {len(names)} architectures", help=help)
+            many = f"{len(names)} architectures" if names else "no architecture"
+            raise fail("E705", f"`{grammar.name}` has {many}", help=help)
         name = names[0]
     if name not in grammar.architectures:
-        raise fail("E705", f"`{grammar.name}` has no architecture `{name}`", help=nearest(name, names))
+        raise fail(
+            "E705",
+            f"`{grammar.name}` has no architecture `{name}`",
+            help=nearest(name, names, f"it has {', '.join(names) or 'none'}"),
+        )
     arch = grammar.architectures[name]
     if arch.input is None:
         text = f"`{name}` does not say its input"

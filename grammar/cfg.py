@@ -361,6 +361,7 @@ class Grammar:
     kinds: Mapping[str, tuple[tuple[str, ...], str]]
     digest: str
     warnings: tuple[Diagnostic, ...] = ()
+    output_span: Span | None = None
     applications: dict[tuple[tuple[Operator, ...], tuple[tuple[str, Any], ...]], Application] = field(
         default_factory=dict
     )

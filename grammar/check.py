@@ -35,6 +35,8 @@ class Request:
     input: str | None = None
     output: str | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    by: str = ""
+    """Who asks for the input and output, for messages: data `iris`."""
 
 
 def load_grammar(what: str | Source, request: Request | None = None) -> cfg.Grammar:
@@ -224,9 +226,10 @@ class _Checker:
         rules |= expander.anonymous
         start = self._start(statements)
         name = declared.name if declared else self.module.name.rsplit("/", 1)[-1].removesuffix(".ein")
+        output_span = next((x.span for x in statements if isinstance(x, s.OutputDecl)), None)
         return cfg.Grammar(
             name, rules, start, input, output, limits, env, self.scope.operators, architectures, self.scope.kinds,
-            self._digest(env, input, output),
+            self._digest(env, input, output), output_span=output_span,
         )  # fmt: skip
 
     def _rules(self, expander: Expander) -> dict[str, cfg.Rule]:
@@ -295,7 +298,7 @@ class _Checker:
                 raise fail("E701", text, arch.input.span, help='give them: `--input "im[3, 32, 32]"`')
             return asked or input, None
         if asked is not None and asked is not declared:
-            _same_form(declared, asked, arch.input.span, "input")
+            _same_form(declared, asked, arch.input.span, "input", self.request.by)
             return asked, None
         return declared, self._computed(arch.output, env) if arch.output is not None else None
 
@@ -304,7 +307,7 @@ class _Checker:
         if not set(type_names(type)) <= set(env):
             return None
         try:
-            return compile_type(type, set(env), frozenset(self.scope.kinds))(dict(env))
+            return compile_type(type, set(env), self.scope.kinds)(dict(env))
         except Inapplicable as error:
             raise fail("E207", error.reason, error.span or type.span) from None
 
@@ -380,12 +383,12 @@ class _Checker:
         if declared is None:
             return asked
         try:
-            usual = compile_type(declared, set(env), frozenset(self.scope.kinds))(dict(env))
+            usual = compile_type(declared, set(env), self.scope.kinds)(dict(env))
         except Inapplicable as error:
             raise fail("E207", error.reason, error.span or declared.span) from None
         if asked is None:
             return usual
-        _same_form(usual, asked, declared.span, what)
+        _same_form(usual, asked, declared.span, what, self.request.by)
         self._bind_names(declared, asked, env)
         return asked
 
@@ -407,7 +410,7 @@ class _Checker:
         if found or type is None:
             raise EinError(found)
         try:
-            return compile_type(type, set(), frozenset(self.scope.kinds))({})
+            return compile_type(type, set(), self.scope.kinds)({})
         except Inapplicable as error:
             raise fail("E207", error.reason, error.span) from None
 
@@ -438,7 +441,7 @@ def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
     """An overload with its signature compiled; raises EinError."""
     parameters = _op_parameters(declaration)
     names = [p.name for p in parameters]
-    kinds = frozenset(scope.kinds)
+    kinds = scope.kinds
     bound = set(names)
     computes = declaration.body != s.Name("wires")
     lengths = _run_lengths(declaration.guards, frozenset(names))
@@ -484,10 +487,12 @@ def _op_parameters(declaration: s.OpDecl) -> tuple[cfg.Parameter, ...]:
     return tuple(found)
 
 
-def _same_form(declared: ValueType, asked: ValueType, span: Span, what: str) -> None:
+def _same_form(declared: ValueType, asked: ValueType, span: Span, what: str, by: str) -> None:
     same = isinstance(declared, Tensor) and isinstance(asked, Tensor)
     if not same or declared.kind != asked.kind or len(declared.sizes) != len(asked.sizes):  # type: ignore[union-attr]
-        text = f"the {what} of this space is {declared!r}, and {asked!r} is asked for"
+        text = (
+            f"the {what} of this space is {declared!r}, and {f'{by} needs' if by else 'what is asked for is'} {asked!r}"
+        )
         raise fail("E703", text, span, help="only the numbers can be replaced: the kind and the number of axes stay")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Inapplicable, formula
-from ein.grammar.patterns import KIND, Bindings, unknown_kind
+from ein.grammar.patterns import KIND, Bindings, Kinds, check_kind
 from ein.grammar.types import MAX_SIZE, Bundle, Size, Tensor, ValueType, bundle, plain, tensor
 
 MAX_TENSORS = 4096
@@ -18,7 +18,7 @@ Build: TypeAlias = Callable[[Bindings], ValueType]
 """Raises Inapplicable where a size does not exist."""
 
 
-def compile_type(type: s.Type, bound: set[str], kinds: frozenset[str]) -> Build:
+def compile_type(type: s.Type, bound: set[str], kinds: Kinds) -> Build:
     """The function that computes a type from an environment; raises Inapplicable."""
     match type:
         case s.Blank():
@@ -61,9 +61,8 @@ def side_by_side(parts: Sequence[ValueType], span: Span | None = None) -> ValueT
     return found
 
 
-def _tensor_type(type: s.KindType, bound: set[str], kinds: frozenset[str]) -> Build:
-    if type.kind != KIND and type.kind not in kinds:
-        raise unknown_kind(type, kinds)
+def _tensor_type(type: s.KindType, bound: set[str], kinds: Kinds) -> Build:
+    check_kind(type, kinds)
     if type.kind == KIND and KIND not in bound:
         raise fail("E302", "`any` on the right is the kind of an `any` on the left, and there is none", type.span)
     dims = [build_dim(dim, bound) for dim in type.dims]

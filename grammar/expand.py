@@ -103,7 +103,7 @@ class Expander:
 
     def _signature(self, goal: s.Goal, bound: set[str], scope: Scope) -> tuple[Match, Build | None]:
         """Compiles `input -> output`; adds to `bound` the names of the input."""
-        kinds = frozenset(scope.kinds)
+        kinds = scope.kinds
         match = compile_pattern(goal.input, bound, kinds)
         if goal.live:
             raise later("`live`", goal.span)
@@ -272,7 +272,8 @@ class Expander:
         if isinstance(meaning, Value):
             raise fail("E307", f"`{name}` is a number, and a term is expected here", span)
         known = {*home.scope.operators, *home.scope.macros}
-        help = nearest(name, known, "operators come from `import std`, or are declared with `op`")
+        help = _other_case(name, context.scope.rules, "rule")
+        help = help or nearest(name, known, "`ein list` shows the library's, `op` and `def` declare others")
         raise fail("E201", f"there is no operator or macro `{name}`", span, help=help)
 
     def _use(
@@ -316,7 +317,8 @@ class Expander:
     ) -> cfg.Term:
         rule = context.scope.rules.get(name)
         if rule is None:
-            help = nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
+            help = _other_case(name, {**context.scope.operators, **context.scope.macros}, "operator")
+            help = help or nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
             raise fail("E201", f"there is no rule `{name}`", span, help=help)
         names = [p.name for p in rule.parameters]
         required = {p.name for p in rule.parameters if p.default is None}
@@ -523,6 +525,13 @@ class Expander:
     def _fresh(self, name: str) -> str:
         self.count += 1
         return f"{name}${self.count}"
+
+
+def _other_case(name: str, known: Mapping[str, object], what: str) -> str:
+    """`did you mean the rule `Block`?`, where only the case or underscores differ."""
+    plain = name.replace("_", "").lower()
+    found = next((each for each in known if each.replace("_", "").lower() == plain), None)
+    return f"did you mean the {what} `{found}`?" if found else ""
 
 
 def type_names(type: s.Type) -> list[str]:

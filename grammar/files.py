@@ -6,6 +6,8 @@ it gives the same network back when the grammar it came from has changed or is g
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from ein.grammar import syntax as s
@@ -17,6 +19,7 @@ from ein.grammar.derivation import Derivation, read_trace, replay
 from ein.grammar.diagnostics import EinError, Source, fail
 from ein.grammar.load import find, library_names
 from ein.grammar.numbers import Inapplicable
+from ein.grammar.parser import parse
 from ein.grammar.printer import format_source, print_statement
 from ein.grammar.space import Space
 from ein.grammar.types import leaves
@@ -61,8 +64,10 @@ def _kinds(derivation: Derivation) -> list[s.TypeDecl]:
     return [s.TypeDecl(kind, *declared[kind]) for kind in sorted(used) if kind not in std]
 
 
+@cache
 def _std_kinds() -> frozenset[str]:
-    return frozenset(load_grammar(STD).kinds)
+    file, _ = parse(find(STD)[0])
+    return frozenset(statement.name for statement in file.statements if isinstance(statement, s.TypeDecl))
 
 
 def read_architecture(what: str, request: Request | None = None) -> Derivation:
@@ -88,8 +93,6 @@ def read_architecture(what: str, request: Request | None = None) -> Derivation:
 
 
 def _declared(source: Source) -> s.DerivationDecl | None:
-    from ein.grammar.parser import parse
-
     file, _ = parse(source)
     return next((x for x in file.statements if isinstance(x, s.DerivationDecl)), None)
 
@@ -129,5 +132,6 @@ def write(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise fail("E605", f"`{path}` cannot be written: {error.strerror}") from None

@@ -96,7 +96,7 @@ def nearest(name: str, known: Any, words: str = "") -> str:
     """`did you mean …?`, or the words given."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.7)
     return f"did you mean `{close[0]}`?" if close else words
 
 

@@ -26,6 +26,9 @@ Bindings: TypeAlias = dict[str, Any]
 Match: TypeAlias = Callable[[ValueType, Env], list[Bindings]]
 """All ways to match; more than one only where a shape has two runs, and a guard must choose."""
 
+Kinds: TypeAlias = Mapping[str, tuple[tuple[str, ...], str]]
+"""The declared kinds, each with its axes and its element type."""
+
 KIND = "any"
 """The name under which a signature's `any` is bound; no dimension can be called so."""
 
@@ -33,7 +36,7 @@ KIND = "any"
 def compile_pattern(
     type: s.Type,
     bound: set[str],
-    kinds: frozenset[str],
+    kinds: Kinds,
     tensors_only: bool = False,
     lengths: Mapping[str, Evaluate] | None = None,
 ) -> Match:
@@ -101,7 +104,7 @@ def _power_pattern(
     base: s.Type,
     count: s.Expr,
     bound: set[str],
-    kinds: frozenset[str],
+    kinds: Kinds,
     tensors_only: bool,
     lengths: Mapping[str, Evaluate],
 ) -> Match:
@@ -130,7 +133,7 @@ def _power_pattern(
     return match
 
 
-def _tensor_pattern(type: s.KindType, bound: set[str], kinds: frozenset[str], lengths: Mapping[str, Evaluate]) -> Match:
+def _tensor_pattern(type: s.KindType, bound: set[str], kinds: Kinds, lengths: Mapping[str, Evaluate]) -> Match:
     if type.kind != KIND and type.kind not in kinds:
         raise unknown_kind(type, kinds)
     if type.kind == KIND:
@@ -373,7 +376,20 @@ def _grid_pattern(parts: list[_Dim]) -> _Dim:
     return match
 
 
-def unknown_kind(type: s.KindType, kinds: frozenset[str]) -> Exception:
+def check_kind(type: s.KindType, kinds: Kinds) -> None:
+    """Raises EinError for a kind that is not declared, or that has another number of axes."""
+    if type.kind == KIND:
+        return
+    if type.kind not in kinds:
+        raise unknown_kind(type, kinds)
+    axes, _ = kinds[type.kind]
+    open_ended = any(isinstance(dim, s.Star) for dim in type.dims)
+    if len(type.dims) != len(axes) and not open_ended:
+        message = f"`{type.kind}` has {len(axes)} axes, {type.kind}[{', '.join(axes)}], and here are {len(type.dims)}"
+        raise fail("E214", message, type.span)
+
+
+def unknown_kind(type: s.KindType, kinds: Kinds) -> Exception:
     from ein.grammar.numbers import nearest
 
     declared = ", ".join(sorted(kinds)) or "none; `import std` declares im, seq, vec"

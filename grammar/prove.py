@@ -110,7 +110,7 @@ def _draws(operator: Operator, kinds: Mapping[str, Any]) -> Iterator[tuple[dict[
     names = [name for name in type_names(left) if name not in parameters]
     runs, variables, _ = _roles(left)
     eaches = _roles(declaration.input)[2]
-    build = compile_type(left, {KIND, *names, *parameters}, frozenset(kinds))
+    build = compile_type(left, {KIND, *names, *parameters}, kinds)
     for attempt in range(TRIES):
         pool = list(_SIZES)
         for i in range(len(pool) - 1, 0, -1):

@@ -388,7 +388,7 @@ class Sampler:
         wanted = self.grammar.output
         if wanted is not None and merge((wanted, output)) is None:
             why = Inapplicable("the output is to be {!r}, and is {!r}", None, (wanted, output))
-            raise DeadEnd("goal", why)
+            raise DeadEnd("goal", why, self.grammar.output_span)
 
     def gave_up(self, attempts: int) -> EinError:
         """What stopped the attempts most often, and what to do."""
@@ -406,14 +406,16 @@ class Sampler:
             f"no derivation of `{self.grammar.name}` was found in {attempts:,} attempts "
             f"({self.drawn:,} of {self.attempts:,} succeeded so far); dead ends: {', '.join(often)}"
         )
-        if named:
-            example = self.examples[named[0][0]]
-            if example.span is None:
-                message += f"; in one of them {example.reason}"
-            return EinError((Diagnostic("E704", message, example.span, label=example.reason, help=help),))
-        return EinError((Diagnostic("E704", message, help=help),))
+        if limit not in ("type", "goal") or not named:
+            return EinError((Diagnostic("E704", message, help=help),))
+        example = self.examples[named[0][0]]
+        if len(self.failures) == 1:
+            cause = f"every attempt of {attempts:,} to draw from `{self.grammar.name}` stopped here"
+            return EinError((Diagnostic(_CODES[limit], example.reason, example.span, help=cause),))
+        return EinError((Diagnostic("E704", message, example.span, label=example.reason, help=help),))
 
 
+_CODES = {"type": "E301", "goal": "E303"}
 _KINDS = {
     "modules": "have more modules than the limit",
     "depth": "are deeper than the limit",

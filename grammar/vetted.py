@@ -191,9 +191,15 @@ def _adaptive_pool(a: Arguments, x: Sizes) -> Facts:
 def _attention(a: Arguments, q: Sizes, k: Sizes, v: Sizes) -> Facts:
     """(*a, i, d), (*a, j, d), (*a, j, e) -> (*a, i, e); a causal mask saves nothing, as torch counts."""
     name = "F.scaled_dot_product_attention"
-    _need(len(q) == len(k) == len(v) >= 2, f"{name} needs equally many axes, two at least: {list(q)}, {list(k)}, {list(v)}")
+    _need(
+        len(q) == len(k) == len(v) >= 2,
+        f"{name} needs equally many axes, two at least: {list(q)}, {list(k)}, {list(v)}",
+    )
     (*run, i, d), (j, e) = q, v[-2:]
-    _need(k == (*run, j, d), f"{name} with queries {list(q)} and values {list(v)} needs keys {[*run, j, d]}, not {list(k)}")
+    _need(
+        k == (*run, j, d),
+        f"{name} with queries {list(q)} and values {list(v)} needs keys {[*run, j, d]}, not {list(k)}",
+    )
     _need(v == (*run, j, e), f"{name} with queries {list(q)} needs values {[*run, j, e]}, not {list(v)}")
     return Facts((*run, i, e), macs=prod(run) * i * j * (d + e))
 

@@ -26,6 +26,9 @@ def save_weights(module: nn.Module, path: Path | str, about: Mapping[str, Any] |
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     try:
         save_file(tensors, partial, {_ABOUT: json.dumps(about or {}, sort_keys=True)})
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o666 & ~mask)  # safetensors makes it readable to its owner alone
         os.replace(partial, target)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)

@@ -43,7 +43,8 @@ class Data:
     def request(self, request: Request | None = None) -> Request:
         """The request with the input and output that the data asks for, unless it names others."""
         asked = request or Request()
-        return Request(asked.parameters, asked.input or self.input, asked.output or self.output, asked.limits)
+        by = f"data `{self.name}`"
+        return Request(asked.parameters, asked.input or self.input, asked.output or self.output, asked.limits, by)
 
     @classmethod
     def written(cls, task: LoadedTask, folder: Path) -> Data:

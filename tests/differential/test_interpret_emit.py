@@ -226,6 +226,43 @@ def test_architectures(name: str) -> None:
     assert_same(optimise(graph, checked=True).graph)
 
 
+BETWEEN_TENSORS = {
+    "attention over runs": "op f : (q: any[*a, i, d], k: any[*a, j, d], v: any[*a, j, e]) -> any[*a, i, e]"
+    " = F.scaled_dot_product_attention(q, k, v)\narch net : (im[2, 3, 4], im[2, 5, 4], im[2, 5, 6]) -> im[2, 3, 6] = f",
+    "attention with its options": "op f(s: real) : (q: seq[i, d], k: seq[i, d], v: seq[i, e]) -> seq[i, e]"
+    " = F.scaled_dot_product_attention(q, k, relu(v), is_causal = true, scale = s)\n"
+    "arch net : (seq[3, 4], seq[3, 4], seq[3, 6]) -> seq[3, 6] = f(0.3)",
+    "attention of one tensor": "op f : seq[l, d] -> seq[l, d] = F.scaled_dot_product_attention(x, x, nn.Linear(d, d)(x))\n"
+    "arch net : seq[5, 4] -> seq[5, 4] = f >> f",
+    "heads": "arch net : seq[5, 6] -> seq[5, 6] = qkv(3) >> qkv(2, causal = true) >> norm",
+    "attention found": "arch net : seq[5, 6] -> seq[5, 6] = clone(2) >> (clone(2) >> (linear(4) & linear(4) >> transpose)"
+    " >> scaled_matmul >> softmax & identity) >> matmul",
+    "positions": "op f : im[c, h, w] -> im[c, h, w] = x - index[h](x, 1) * index[c](x, c - 1) + index[w](x, 0)\n"
+    "arch net : im[2, 3, 5] -> im[2, 3, 5] = f >> f",
+    "a position of a weight": "op f : seq[l, d] -> seq[l, d] param p[n = 3, d] ~ normal(0, 1), q[d, n = 2] ~ normal(0, 1)"
+    " = x * index[n](p, 2) + index[n](q, 1)\narch net : seq[5, 6] -> seq[5, 6] = f",
+    "a weight beside the input": "op f : any[*s, l, d] -> any[*s, l + 3, d]"
+    " param p[*s, l = 1, d] ~ normal(0, 1), q[*s, l = 2, d] ~ normal(0, 1)"
+    " = concat[l](p, x, q)\narch net : im[2, 3, 4] -> im[2, 9, 4] = f >> relu >> f",
+    "weights beside each other": "op f : seq[l, d] -> seq[l, d] param p[n = 1, d] ~ normal(0, 1), q[n = 2, d] ~ normal(0, 1)"
+    " = x + sum[k](concat[n](p, q)[k, d])\narch net : seq[5, 6] -> seq[5, 6] = f",
+    "a token": "arch net : seq[5, 6] -> vec[6] = class_token >> relu >> class_token >> norm >> first_token",
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN_TENSORS)
+def test_between_tensors(name: str) -> None:
+    graph = graph_of(BETWEEN_TENSORS[name])
+    assert_same(graph)
+    assert_same(optimise(graph, checked=True).graph)
+
+
+def test_a_token_is_written_as_people_do() -> None:
+    source = emit(graph_of(BETWEEN_TENSORS["a token"]))
+    assert ".expand(x.shape[0], -1, -1)" in source and "[:, 0]" in source
+    assert "F.scaled_dot_product_attention(" in emit(optimise(graph_of(BETWEEN_TENSORS["attention found"])).graph)
+
+
 def test_several_inputs_and_results() -> None:
     source = assert_same(graph_of("input (seq[4, 6], seq[6, 5], vec[3])\narch net = (linear(6) & identity & relu)"))
     assert "def forward(self, x, y, z):" in source
@@ -251,6 +288,9 @@ def test_ruff_finds_nothing_to_do(tmp_path: Path) -> None:
     graphs += [lower(full.draw(13, index).term) for index in range(60)]
     graphs += [optimise(graph).graph for graph in graphs[60:]]
     graphs += map(architecture_graph, ARCHITECTURES)
+    graphs += map(graph_of, BETWEEN_TENSORS.values())
+    zoo = (load_grammar(f"zoo/{name}") for name in ("vit", "mlp_mixer", "resnet8"))
+    graphs += [optimise(lower(architecture(grammar).term)).graph for grammar in zoo]
     long = "a_name_so_long_that_no_one_would_ever_write_it_by_hand"
     start = "uniform(-0.123456789012, 0.345678901234)"
     operator = f"op {long}(o) : vec[d] -> vec[o] where o >= 1 param p[o, d] ~ {start} = dot[d](x, p)"

@@ -62,7 +62,7 @@ def sample_command(
     from ein.grammar.sample import Sampler
 
     checked = load_grammar(grammar, request(settings, input, output, limits))
-    tell(checked.warnings)
+    tell(warning for warning in checked.warnings if warning.code != "W704")
     sampler = Sampler.of(checked)
     target = folder(out) if out else None
     width = len(str(max(count - 1, 0)))

@@ -90,6 +90,15 @@ def test_boxes_are_macros_nested_twice_at_most() -> None:
     assert (inner.name, names(graph, inner), inner.inside) == ("b", ["conv(4)", "relu", "norm"], ())
 
 
+def test_two_uses_of_a_macro_in_a_row_are_two_boxes() -> None:
+    graph = lower(architecture(load_grammar("zoo/resnet8")).term)
+    found = {box.name: 0 for box in boxes(graph)}
+    for box in boxes(graph):
+        found[box.name] += 1
+        assert names(graph, box).count("clone(2)") == (box.name in ("basic", "down"))
+    assert found == {"conv_bn": 1, "basic": 1, "down": 2, "head": 1}
+
+
 def test_a_macro_that_fills_its_box_has_none() -> None:
     graph = graph_of(
         "def b(n) = conv(n) >> relu\ndef a(n) = b(n)\ndef all(n) = a(n) >> norm >> a(n)\n"

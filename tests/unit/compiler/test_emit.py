@@ -103,6 +103,7 @@ def test_defaults_that_are_left_out_are_torch_s(row: Row) -> None:
     written_in_c: dict[str, dict[str, Any]] = {
         "F.gelu": {"approximate": "none"},
         "F.avg_pool2d": {"stride": None, "padding": 0},
+        "F.scaled_dot_product_attention": {"is_causal": False, "scale": None},
     }
     name = row.name.partition(".")[2]
     function = getattr(home, f"{name}_with_indices", getattr(home, name))  # a flag of torch chooses between the two

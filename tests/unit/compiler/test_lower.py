@@ -76,9 +76,17 @@ def test_provenance_is_the_rules_and_macros_around() -> None:
     text = "input vec[4]\ndef twice(f) = f >> f\ndef block(n) = linear(n) >> relu\narch net = twice(block(4)) >> relu"
     graph = graph_of(text)
     paths = [node.path for _, node in graph.uses()]
-    assert paths[0] == paths[1] and "twice" in paths[0][-2] and "block" in paths[0][-1]
+    assert [str(scope) for scope in paths[0][-2:]] == ["twice", "block"]
+    assert paths[0] == paths[1] and paths[2] == paths[3]
     assert len(paths[-1]) == len(paths[0]) - 2
     assert [node.span.text for _, node in graph.uses()] == ["linear(n)", "relu", "linear(n)", "relu", "relu"]
+
+
+def test_each_use_of_a_macro_is_a_scope_of_its_own() -> None:
+    text = "input vec[4]\ndef block(n) = linear(n) >> relu\narch net = block(4) >> block(4) * 2 >> tied block(4) * 2"
+    paths = [node.path for _, node in graph_of(text).uses()]
+    assert {str(path[-1]) for path in paths} == {"block"}
+    assert [paths.index(path) for path in paths] == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
 
 
 def test_nesting_has_no_limit() -> None:

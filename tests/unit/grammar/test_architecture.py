@@ -37,7 +37,7 @@ def test_sizes_that_are_open_come_from_the_request() -> None:
 def test_one_of_several_is_named() -> None:
     request = Request(input="im[3, 32, 32]")
     assert fails(TWO, None, request).help == "there are one, two: write `file.ein:name`"
-    found = fails(TWO, "oen", request)
+    found = fails(TWO, "onee", request)
     assert (found.code, found.help) == ("E705", "did you mean `one`?")
     assert architecture(load_grammar(Source("a.ein", TWO), request), "one").text == "conv(8) >> pool >> linear(10)"
 

@@ -43,8 +43,8 @@ STILL_RIGHT = {
 
 
 NAMES = set(
-    "identity clone split concat add matmul scaled_matmul permute im2col col2im linear conv max_pool pool norm batch_norm"
-    " relu leaky_relu softmax pos_enc".split()
+    "identity clone split concat add matmul scaled_matmul permute im2col col2im linear conv max_pool pool norm"
+    " batch_norm relu leaky_relu softmax pos_enc".split()
 )
 
 
