@@ -15,12 +15,14 @@ from ein.grammar import cfg
 from ein.grammar import syntax as s
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Source, Span, fail, order
-from ein.grammar.expand import KINDS, Expander, Scope, check_kind, type_names
+from ein.grammar.expand import Expander, Scope
 from ein.grammar.load import Module, load_modules
-from ein.grammar.numbers import Evaluate, Inapplicable, Percentage, evaluate_constant, formula, free_names, nearest
+from ein.grammar.names import type_names
+from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, nearest
 from ein.grammar.parser import parse_expression, parse_limit, parse_type
-from ein.grammar.patterns import KIND, compile_pattern
+from ein.grammar.patterns import KIND
 from ein.grammar.printer import print_statement
+from ein.grammar.signatures import operator
 from ein.grammar.types import Tensor, ValueType
 
 LIMITS = {"modules": "modules", "depth": "depth", "params": "parameters", "macs": "macs", "elements": "elements"}
@@ -152,9 +154,12 @@ class _Checker:
     def _declare(self, module: Module, scope: Scope, imported: Mapping[str, s.Import], root: bool) -> None:
         statements = module.file.statements
         first: dict[tuple[str, str], s.Statement] = {}
+        operators = {x.name for x in statements if isinstance(x, s.OpDecl)}
         for statement in statements:
+            self._distinct_parameters(statement)
             match statement:
                 case s.GrammarDecl(_, parameters):
+                    self._once(first, "grammar", "", statement)
                     scope.parameters = frozenset(p.name for p in parameters)
                     scope.defaults = {p.name: p.default for p in parameters if p.default is not None}
                 case s.TypeDecl(name, axes, element):
@@ -166,6 +171,9 @@ class _Checker:
                     scope.kinds[name] = (axes, element or "float")
                 case s.MacroDecl(name):
                     self._once(first, "def", name, statement)
+                    if name in operators:
+                        text = f"`{name}` is declared as a macro, and as an operator too"
+                        self._report(fail("E210", text, statement.span))
                     self._shadow(name, imported, statement, root)
                     scope.operators.pop(name, None)
                     scope.macros[name] = (statement, scope)
@@ -174,6 +182,12 @@ class _Checker:
                     scope.rules[name] = statement
                 case s.ArchDecl(name):
                     self._once(first, "arch", name, statement)
+                case s.InputDecl():
+                    self._once(first, "input", "", statement)
+                case s.OutputDecl():
+                    self._once(first, "output", "", statement)
+                case s.StartDecl():
+                    self._once(first, "start", "", statement)
                 case _:
                     pass
         self._declare_operators(statements, scope, imported, root)
@@ -202,7 +216,17 @@ class _Checker:
         earlier = first.setdefault((what, name), statement)
         if earlier is not statement:
             label = Label(earlier.span, "the first one")
-            self._report(fail("E210", f"`{what} {name}` is declared twice", statement.span, labels=[label]))
+            text = f"`{what} {name}` is declared twice" if name else f"`{what}` stands twice in the file"
+            self._report(fail("E210", text, statement.span, labels=[label]))
+
+    def _distinct_parameters(self, statement: s.Statement) -> None:
+        """Of an operator `_op_parameters` sees to it."""
+        if isinstance(statement, s.GrammarDecl | s.MacroDecl | s.RuleDecl):
+            seen: set[str] = set()
+            for parameter in statement.parameters:
+                if parameter.name in seen:
+                    self._report(fail("E210", f"the parameter `{parameter.name}` stands twice", parameter.span))
+                seen.add(parameter.name)
 
     def _shadow(self, name: str, imported: Mapping[str, s.Import], statement: s.Statement, root: bool) -> None:
         if name in imported and root:
@@ -435,56 +459,6 @@ class _Checker:
         values = ", ".join(f"{name} = {cfg.value_text(value)}" for name, value in sorted(env.items()))
         whole = "\0".join([*texts, values, repr(input), repr(output)])
         return hashlib.sha256(whole.encode()).hexdigest()[:8]
-
-
-def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
-    """An overload with its signature compiled; raises EinError."""
-    parameters = _op_parameters(declaration)
-    names = [p.name for p in parameters]
-    kinds = scope.kinds
-    bound = set(names)
-    computes = declaration.body != s.Name("wires")
-    lengths = _run_lengths(declaration.guards, frozenset(names))
-    match = compile_pattern(declaration.input, bound, kinds, computes, lengths)
-    guards = tuple(formula(guard, frozenset(bound)) for guard in declaration.guards)
-    build = compile_type(declaration.output, bound, kinds)
-    return cfg.Operator(declaration, parameters, match, guards, build, scope.module)
-
-
-def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> dict[str, Evaluate]:
-    """What guards of the form `len(s) == axis - 1` say: where a run ends, so that one split is tried."""
-    lengths: dict[str, Evaluate] = {}
-    for guard in guards:
-        match guard:
-            case s.Binary("==", s.Call(s.Name("len"), (s.Argument(s.Name(run)),)), expr) if (
-                free_names(expr).keys() <= parameters and run not in lengths
-            ):
-                lengths[run] = formula(expr, parameters).evaluate
-            case _:
-                pass
-    return lengths
-
-
-def _op_parameters(declaration: s.OpDecl) -> tuple[cfg.Parameter, ...]:
-    found: list[cfg.Parameter] = []
-    for parameter in declaration.parameters:
-        earlier = frozenset(p.name for p in found)
-        if parameter.name in earlier:
-            raise fail("E210", f"the parameter `{parameter.name}` stands twice", parameter.span)
-        kind = parameter.kind
-        if kind is not None and kind not in KINDS:
-            known = [k for k in KINDS if k is not None]
-            raise fail("E213", f"there is no kind `{kind}`", parameter.span, help=f"the kinds are {', '.join(known)}")
-        default = parameter.default
-        if isinstance(default, s.Name) and kind in ("fn", "name"):
-            default = s.String(default.name, span=default.span)
-        compiled = None if default is None else formula(default, earlier)
-        if kind is None and compiled is not None and not isinstance(default, s.Group):
-            kind = "int"
-        found.append(cfg.Parameter(parameter.name, kind, compiled, parameter.span))
-        if compiled is not None and not compiled.names:
-            check_kind(compiled, found[-1])
-    return tuple(found)
 
 
 def _same_form(declared: ValueType, asked: ValueType, span: Span, what: str, by: str) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar import syntax as s
+from ein.grammar.arguments import bind, check_kind, required, takes, weight_is_sane, wrong_arguments
 from ein.grammar.bodies import later
 from ein.grammar.computed import Build, compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
+from ein.grammar.names import free_of_alternative, type_names
 from ein.grammar.numbers import (
     FUNCTIONS,
     Choices,
@@ -143,7 +145,7 @@ class Expander:
         weight = None if part.weight is None or isinstance(part.weight, s.Each) else self._formula(part.weight, context)
         guard = None if part.guard is None else self._formula(part.guard, context, rank=True)
         if weight is not None and not weight.names:
-            _weight_is_sane(weight)
+            weight_is_sane(weight)
         return cfg.Alternative(tuple(found), body, part.span, weight, each, guard)
 
     def _nothing_joint(self, found: list[cfg.Choice], part: s.Alternative) -> None:
@@ -284,11 +286,11 @@ class Expander:
         found: list[cfg.Choice],
         span: Span,
     ) -> cfg.Term:
-        fitting = [op for op in overloads if _takes([p.name for p in op.parameters], _required(op), arguments)]
+        fitting = [op for op in overloads if takes([p.name for p in op.parameters], required(op), arguments)]
         if not fitting:
-            raise _wrong_arguments(overloads[0].name, overloads[0].parameters, arguments, span)
+            raise wrong_arguments(overloads[0].name, overloads[0].parameters, arguments, span)
         parameters = {p.name: p for p in fitting[0].parameters}
-        bound = _bind([p.name for p in fitting[0].parameters], arguments)
+        bound = bind([p.name for p in fitting[0].parameters], arguments)
         given = []
         for name in parameters:
             if name in bound:
@@ -321,11 +323,11 @@ class Expander:
             help = help or nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
             raise fail("E201", f"there is no rule `{name}`", span, help=help)
         names = [p.name for p in rule.parameters]
-        required = {p.name for p in rule.parameters if p.default is None}
-        if not _takes(names, required, arguments):
+        needed = {p.name for p in rule.parameters if p.default is None}
+        if not takes(names, needed, arguments):
             parameters = tuple(cfg.Parameter(p.name, p.kind, None) for p in rule.parameters)
-            raise _wrong_arguments(name, parameters, arguments, span)
-        bound = _bind(names, arguments)
+            raise wrong_arguments(name, parameters, arguments, span)
+        bound = bind(names, arguments)
         values = []
         for parameter in rule.parameters:
             if parameter.name in bound:
@@ -348,13 +350,13 @@ class Expander:
         declaration, scope = home.scope.macros[name]
         self._no_cycle(declaration, home, span)
         names = [p.name for p in declaration.parameters]
-        required = {p.name for p in declaration.parameters if p.default is None}
-        if not _takes(names, required, arguments):
+        needed = {p.name for p in declaration.parameters if p.default is None}
+        if not takes(names, needed, arguments):
             parameters = tuple(cfg.Parameter(p.name, p.kind, None) for p in declaration.parameters)
-            raise _wrong_arguments(name, parameters, arguments, span)
+            raise wrong_arguments(name, parameters, arguments, span)
         inside = self._parameters_of(scope)
         chain = (*home.macros, (declaration, span))
-        bound = _bind(names, arguments)
+        bound = bind(names, arguments)
         for parameter in declaration.parameters:
             inside[parameter.name] = self._macro_argument(parameter, bound, context, scope, inside, found, chain)
         match = build = None
@@ -532,141 +534,3 @@ def _other_case(name: str, known: Mapping[str, object], what: str) -> str:
     plain = name.replace("_", "").lower()
     found = next((each for each in known if each.replace("_", "").lower() == plain), None)
     return f"did you mean the {what} `{found}`?" if found else ""
-
-
-def type_names(type: s.Type) -> list[str]:
-    """The names of a type in order, each once."""
-    found: dict[str, None] = {}
-
-    def dim(node: s.Dim) -> None:
-        match node:
-            case s.Name(name) | s.EachDim(name) | s.Star(s.Name(name)):
-                found[name] = None
-            case s.Group(items):
-                for item in items:
-                    dim(item.value)
-            case _:
-                pass
-
-    def visit(node: s.Type) -> None:
-        match node:
-            case s.KindType(_, dims):
-                for entry in dims:
-                    dim(entry)
-            case s.TypeName(name):
-                found[name] = None
-            case s.BundleType(members):
-                for member in members:
-                    visit(member.type)
-            case s.PowerType(base, count):
-                visit(base)
-                if isinstance(count, s.Name):
-                    found[count.name] = None
-            case s.Blank():
-                pass
-
-    visit(type)
-    return list(found)
-
-
-def free_of_alternative(alternative: cfg.Alternative) -> set[str]:
-    """The names that an alternative needs from around it."""
-    names: set[str] = set()
-    bound = {choice.name for choice in alternative.choices}
-    for choice in alternative.choices:
-        names |= choice.values.names
-    for part in (alternative.weight, alternative.guard):
-        names |= part.names if part is not None else set()
-    names |= _term_names(alternative.body)
-    return {n for n in names - bound if not (set(n) & {"$"} and n in bound)}
-
-
-def _term_names(term: cfg.Term) -> set[str]:
-    match term:
-        case cfg.Use(_, arguments):
-            return {name for _, value in arguments for name in value.names}
-        case cfg.RuleUse(_, values):
-            return {name for value in values for name in value.names}
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return set().union(*map(_term_names, parts))
-        case cfg.Copies(body, count) | cfg.Repeated(body, count):
-            return _term_names(body) | count.names
-        case cfg.Expanded(_, body):
-            return _term_names(body) - term.bound
-
-
-def _required(operator: cfg.Operator) -> set[str]:
-    return {p.name for p in operator.parameters if p.default is None}
-
-
-def _takes(names: list[str], required: set[str], arguments: tuple[s.Argument, ...]) -> bool:
-    positional = [a for a in arguments if a.name is None or (a.choice and a.name not in names)]
-    named = [a.name for a in arguments if a.name is not None]
-    if len(positional) > len(names) or any(name not in names for name in named):
-        return False
-    given = [*names[: len(positional)], *named]
-    return len(set(given)) == len(given) and required <= set(given)
-
-
-def _bind(names: list[str], arguments: tuple[s.Argument, ...]) -> dict[str, s.Argument]:
-    positional = [a for a in arguments if a.name is None]
-    return dict(zip(names, positional, strict=False)) | {a.name: a for a in arguments if a.name is not None}
-
-
-def _wrong_arguments(
-    name: str, parameters: tuple[cfg.Parameter, ...], arguments: tuple[s.Argument, ...], span: Span
-) -> EinError:
-    names = [p.name for p in parameters]
-    listed = ", ".join(p.name if p.default is None else f"{p.name} = {p.default.expr.span.text}" for p in parameters)
-    help = f"its parameters: {name}({listed})" if parameters else f"`{name}` has no parameters"
-    for argument in arguments:
-        if argument.name is not None and argument.name not in names:
-            close = nearest(argument.name, names)
-            text = f"`{name}` has no parameter `{argument.name}`"
-            return fail("E206", text, argument.span, help=f"{close} {help}".strip())
-    positional = sum(a.name is None for a in arguments)
-    given = {*names[:positional], *(a.name for a in arguments if a.name is not None)}
-    missing = [p.name for p in parameters if p.default is None and p.name not in given]
-    if missing and positional <= len(names):
-        return fail("E206", f"`{name}` needs {', '.join(f'`{m}`' for m in missing)}", span, help=help)
-    if positional > len(names):
-        text = f"`{name}` takes {len(names)} argument(s), {len(arguments)} given"
-        return fail("E206", text, span, help=help)
-    return fail("E206", f"an argument of `{name}` is given twice", span, help=help)
-
-
-KINDS: dict[str | None, tuple[type, ...]] = {
-    "int": (int,),
-    "real": (int, float),
-    "bool": (bool,),
-    "name": (str,),
-    "fn": (str,),
-    None: (int, tuple),
-}
-
-
-def check_kind(value: Formula, parameter: cfg.Parameter) -> None:
-    try:
-        found = value.evaluate({})
-    except Inapplicable as error:
-        raise fail("E207", error.reason, error.span or value.expr.span) from None
-    if not is_kind(found, parameter.kind):
-        raise wrong_kind(parameter.name, parameter.kind, found, value.expr.span)
-
-
-def is_kind(value: Any, kind: str | None) -> bool:
-    """Whether a value is of the kind of a parameter."""
-    return isinstance(value, KINDS.get(kind, (object,))) and (not isinstance(value, bool) or kind == "bool")
-
-
-def wrong_kind(name: str, kind: str | None, value: Any, span: Span) -> EinError:
-    return fail("E208", f"`{name}` is {kind or 'an integer'}, and `{cfg.value_text(value)}` is not", span)
-
-
-def _weight_is_sane(weight: Formula) -> None:
-    try:
-        value = weight.evaluate({})
-    except Inapplicable as error:
-        raise fail("E503", error.reason, error.span or weight.expr.span) from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise fail("E503", f"a weight is a number of at least 0, not {cfg.value_text(value)}", weight.expr.span)

@@ -16,7 +16,7 @@ from ein.grammar import syntax as s
 from ein.grammar.cfg import Operator, Parameter, value_text
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label
-from ein.grammar.expand import type_names
+from ein.grammar.names import type_names
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.patterns import KIND
 from ein.grammar.types import ValueType, elements

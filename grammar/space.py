@@ -8,10 +8,11 @@ from math import inf
 from typing import Any
 
 from ein.grammar import cfg
+from ein.grammar.arguments import is_kind, wrong_kind
 from ein.grammar.cfg import Cost, Grammar
 from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import EinError, Span, fail
-from ein.grammar.expand import free_of_alternative, is_kind, wrong_kind
+from ein.grammar.names import free_of_alternative
 from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
 from ein.grammar.steps import (
     Apply,

@@ -232,20 +232,22 @@ BETWEEN_TENSORS = {
     "attention with its options": "op f(s: real) : (q: seq[i, d], k: seq[i, d], v: seq[i, e]) -> seq[i, e]"
     " = F.scaled_dot_product_attention(q, k, relu(v), is_causal = true, scale = s)\n"
     "arch net : (seq[3, 4], seq[3, 4], seq[3, 6]) -> seq[3, 6] = f(0.3)",
-    "attention of one tensor": "op f : seq[l, d] -> seq[l, d] = F.scaled_dot_product_attention(x, x, nn.Linear(d, d)(x))\n"
-    "arch net : seq[5, 4] -> seq[5, 4] = f >> f",
+    "attention of one tensor": "op f : seq[l, d] -> seq[l, d]"
+    " = F.scaled_dot_product_attention(x, x, nn.Linear(d, d)(x))\narch net : seq[5, 4] -> seq[5, 4] = f >> f",
     "heads": "arch net : seq[5, 6] -> seq[5, 6] = qkv(3) >> qkv(2, causal = true) >> norm",
-    "attention found": "arch net : seq[5, 6] -> seq[5, 6] = clone(2) >> (clone(2) >> (linear(4) & linear(4) >> transpose)"
-    " >> scaled_matmul >> softmax & identity) >> matmul",
+    "attention found": "arch net : seq[5, 6] -> seq[5, 6]"
+    " = clone(2) >> (clone(2) >> (linear(4) & linear(4) >> transpose) >> scaled_matmul >> softmax & relu) >> matmul",
     "positions": "op f : im[c, h, w] -> im[c, h, w] = x - index[h](x, 1) * index[c](x, c - 1) + index[w](x, 0)\n"
     "arch net : im[2, 3, 5] -> im[2, 3, 5] = f >> f",
-    "a position of a weight": "op f : seq[l, d] -> seq[l, d] param p[n = 3, d] ~ normal(0, 1), q[d, n = 2] ~ normal(0, 1)"
-    " = x * index[n](p, 2) + index[n](q, 1)\narch net : seq[5, 6] -> seq[5, 6] = f",
+    "a position of a weight": "op f : seq[l, d] -> seq[l, d]"
+    " param p[n = 3, d] ~ normal(0, 1), q[d, n = 2] ~ normal(0, 1) = x * index[n](p, 2) + index[n](q, 1)\n"
+    "arch net : seq[5, 6] -> seq[5, 6] = f",
     "a weight beside the input": "op f : any[*s, l, d] -> any[*s, l + 3, d]"
     " param p[*s, l = 1, d] ~ normal(0, 1), q[*s, l = 2, d] ~ normal(0, 1)"
     " = concat[l](p, x, q)\narch net : im[2, 3, 4] -> im[2, 9, 4] = f >> relu >> f",
-    "weights beside each other": "op f : seq[l, d] -> seq[l, d] param p[n = 1, d] ~ normal(0, 1), q[n = 2, d] ~ normal(0, 1)"
-    " = x + sum[k](concat[n](p, q)[k, d])\narch net : seq[5, 6] -> seq[5, 6] = f",
+    "weights beside each other": "op f : seq[l, d] -> seq[l, d]"
+    " param p[n = 1, d] ~ normal(0, 1), q[n = 2, d] ~ normal(0, 1) = x + sum[k](concat[n](p, q)[k, d])\n"
+    "arch net : seq[5, 6] -> seq[5, 6] = f",
     "a token": "arch net : seq[5, 6] -> vec[6] = class_token >> relu >> class_token >> norm >> first_token",
 }
 

@@ -176,12 +176,12 @@ op divided   : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] = 2 / dot[m
 op turned    : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, p, n] = dot[m](x, y)
 op summed    : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] = sum[m](x) * sum[m](y)
 op of_three  : (x: any[*a, n, m], y: any[*a, m, p]) -> any[*a, n, p] param w[m] = 2 = dot[m](x, y, w)
-op by_cols   : (x: any[*a, n, m], y: cols[m, p]) -> any[*a, n, p] = dot[m](x, y)
+op rows      : (x: any[*a, m, n], y: any[*a, m, p]) -> any[*a, n, p] = dot[m](x, y)
 rule Net
   = clone(2) >> (Scores >> (down | logs | warm | sigmoid) & Values) >> matmul
   | clone(2) >> (Scores >> Between >> softmax & Values) >> matmul
   | clone(2) >> (Scores >> softmax >> Between & Values) >> matmul
-  | clone(2) >> (Scores >> softmax & Values) >> (scaled_matmul | shifted | tempered | turned | summed | of_three)
+  | clone(2) >> (Scores >> softmax & Values) >> (scaled_matmul | shifted | tempered | turned | summed | of_three | rows)
   | clone(2) >> (Values >> Turn & Scores >> softmax) >> matmul
   | clone(2) >> (Pair >> (shifted | tempered | divided | turned | summed | of_three) >> softmax & Values) >> matmul
   | clone(2) >> (Scores >> clone(2) >> (softmax & identity) & Values >> clone(2)) >> (add & add) >> matmul
@@ -382,13 +382,44 @@ def test_attention_needs_tensors_of_one_kind() -> None:
         op by_cols : (x: seq[n, m], y: cols[m, p]) -> seq[n, p] = dot[m](x, y)
         op columns : seq[l, d] -> cols[l, d] = x + 0
         input seq[5, 6]
+        op other : (x: seq[n, m], y: seq[m, p]) -> cols[n, p] = dot[m](x, y)
         arch fits   = clone(2) >> (clone(2) >> (identity & to_cols) >> by_cols >> softmax & linear(3)) >> matmul
         arch differ = clone(2) >> (clone(2) >> (linear(5) & columns) >> by_cols >> softmax & permute((2, 1))) >> matmul
+        arch made   = clone(2) >> (clone(2) >> (identity & transpose) >> matmul >> softmax & linear(3)) >> other
     """
     grammar = load_grammar(Source("kinds.ein", f"ein 1\n{text}"))
-    fits, differ = (in_order(lower(architecture(grammar, name).term)) for name in ("fits", "differ"))
+    fits, *others = (in_order(lower(architecture(grammar, name).term)) for name in ("fits", "differ", "made"))
     assert names(attention.fuse_attention(fits).graph) == ["linear", "attention"]
-    assert attention.fuse_attention(differ).graph is differ
+    assert all(attention.fuse_attention(other).graph is other for other in others)
+
+
+def test_attention_needs_products_head_by_head() -> None:
+    """Here the second tensor has one matrix for each row of the first, and all sizes are equal."""
+    text = """
+        import std
+        op crossed : (x: im[c, n, m], y: im[n, m, p]) -> im[c, n, p] = dot[m](x, y)
+        input im[5, 5, 5]
+        arch before = clone(2) >> (clone(2) >> crossed >> softmax & linear(3)) >> matmul
+        arch behind = clone(2) >> (clone(2) >> matmul >> softmax & linear(3)) >> crossed
+    """
+    grammar = load_grammar(Source("crossed.ein", f"ein 1\n{text}"))
+    for name in ("before", "behind"):
+        graph = in_order(lower(architecture(grammar, name).term))
+        assert attention.fuse_attention(graph).graph is graph
+
+
+def test_attention_continues_a_permutation() -> None:
+    """Of three axes, where the order of two permutations matters."""
+    text = """
+        import std
+        input ((im[2, 5, 6], im[6, 7, 2]), im[2, 7, 3])
+        arch net = ((identity & permute((3, 1, 2))) >> scaled_matmul >> softmax & identity) >> matmul
+    """
+    graph = in_order(lower(architecture(load_grammar(Source("three.ein", f"ein 1\n{text}"))).term))
+    rewritten = attention.fuse_attention(graph)
+    assert [node.text for _, node in rewritten.graph.uses()][0] == "permute((3, 2, 1))"
+    assert names(rewritten.graph) == ["permute", "attention"]
+    assert_exact(graph, rewritten)
 
 
 def test_attention_takes_every_chain() -> None:

@@ -1,4 +1,4 @@
-"""Every operator of the standard library against torch called by hand: results, costs, and the sizes that they claim."""
+"""Every operator of the standard library against torch called by hand: results, costs, and sizes."""
 
 from __future__ import annotations
 
