@@ -13,6 +13,10 @@ from ein.grammar.term import TypedTerm
 from ein.grammar.types import merge
 
 
+MAX_MODULES = 1_000_000
+"""Of a finished architecture: copies are written out when it is compiled."""
+
+
 class _Several(Exception):
     """More than one alternative is left, so this is no finished architecture."""
 
@@ -62,6 +66,8 @@ def architecture(grammar: Grammar, name: str | None = None) -> Derivation:
         raise fail("E303", f"`{name}` declares {arch.output!r} and gives {output!r}", arch.span)
     choices = tuple(candidate.choice for candidate in attempt.made)
     modules = (1 << 60) - attempt.modules_left
+    if modules > MAX_MODULES:
+        raise fail("E708", f"`{name}` is built of {modules:,} modules, and {MAX_MODULES:,} is the limit", arch.span)
     return Derivation(space, choices, modules, arch.input)
 
 

@@ -417,7 +417,7 @@ def test_attention_continues_a_permutation() -> None:
     """
     graph = in_order(lower(architecture(load_grammar(Source("three.ein", f"ein 1\n{text}"))).term))
     rewritten = attention.fuse_attention(graph)
-    assert [node.text for _, node in rewritten.graph.uses()][0] == "permute((3, 2, 1))"
+    assert next(node.text for _, node in rewritten.graph.uses()) == "permute((3, 2, 1))"
     assert names(rewritten.graph) == ["permute", "attention"]
     assert_exact(graph, rewritten)
 

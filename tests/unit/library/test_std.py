@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -204,3 +205,34 @@ def test_a_wrong_claim_about_attention_is_seen(wrong: str) -> None:
     text = f"ein 1\nop f : (q: any[*a, i, d], k: any[*a, j, d], v: any[*a, j, e]) -> any{wrong} = {body}\n"
     grammar, diagnostics = check(Source("wrong.ein", f"{text}type seq[l, d]\n"))
     assert grammar is None and [found.code for found in diagnostics] == ["E401"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        ("F.scaled_dot_product_attention(x)", "E414", "needs the 3 tensors it is applied to"),
+        ("F.leaky_relu()", "E414", "needs the tensor it is applied to"),
+        ("F.scaled_dot_product_attention(x, x, 2)", "E416", "a tensor is needed here"),
+        ("F.scaled_dot_product_attention(x, x, x, 1)", "E405", "`is_causal` of F.scaled_dot_product_attention"),
+        ("F.scaled_dot_product_attention(x, p, x)", "E416", "is applied to what depends on the input"),
+        ("F.scaled_dot_product_attention(x, x -> [d, l], x)", "E401", "does not give what its signature says"),
+        ("x + index[l](x, 0.5)", "E417", "takes one position of one axis, counted from 0"),
+        ("x + index[l, d](x, 0)", "E417", "takes one position of one axis, counted from 0"),
+        ("x + index[m](x, 0)", "E418", "there is no axis `m` here"),
+        ("x + index[l](x, l)", "E401", "does not give what its signature says"),
+        ("x + index[l](x, -1)", "E401", "does not give what its signature says"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(body: str, code: str, text: str) -> None:
+    source = f"ein 1\ntype seq[l, d]\nop f : seq[l, d] -> seq[l, d]\n  param p[l, d] = 0\n  = {body}\n"
+    grammar, (found, *more) = check(Source("wrong.ein", source))
+    assert grammar is None and not more
+    assert found.code == code and text in found.message
+    assert found.span.text in body
+
+
+def test_sizes_that_do_not_fit_are_said() -> None:
+    text = "ein 1\nimport std\nop f : seq[l, d] -> seq[l, d] = x + index[l](x, 60)\n"
+    grammar, (found,) = check(Source("wrong.ein", text))
+    assert grammar is None and found.code == "E401"
+    assert re.fullmatch(r"`l` has \d+ positions, and none has the number 60", str(found.help))
