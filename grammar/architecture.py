@@ -12,7 +12,6 @@ from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.term import TypedTerm
 from ein.grammar.types import merge
 
-
 MAX_MODULES = 1_000_000
 """Of a finished architecture: copies are written out when it is compiled."""
 

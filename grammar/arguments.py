@@ -28,6 +28,16 @@ def bind(names: list[str], arguments: tuple[s.Argument, ...]) -> dict[str, s.Arg
     return dict(zip(names, positional, strict=False)) | {a.name: a for a in arguments if a.name is not None}
 
 
+def bind_declared(
+    name: str, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...], span: Span
+) -> dict[str, s.Argument]:
+    """The arguments of a rule or macro by name; raises EinError where they do not fit its parameters."""
+    names = [p.name for p in parameters]
+    if not takes(names, {p.name for p in parameters if p.default is None}, arguments):
+        raise wrong_arguments(name, tuple(cfg.Parameter(p.name, p.kind, None) for p in parameters), arguments, span)
+    return bind(names, arguments)
+
+
 def wrong_arguments(
     name: str, parameters: tuple[cfg.Parameter, ...], arguments: tuple[s.Argument, ...], span: Span
 ) -> EinError:

@@ -13,8 +13,9 @@ from math import prod
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import EinError, Span, fail
-from ein.grammar.numbers import Inapplicable, compile_expr, nearest, permuted
+from ein.grammar.axes import Axes, later
+from ein.grammar.diagnostics import Span, fail
+from ein.grammar.numbers import Inapplicable, compile_expr, nearest
 from ein.grammar.tensors import Body, Tape, Value, distinct, position
 from ein.grammar.types import Tensor, ValueType, leaves, plain
 from ein.grammar.vetted import (
@@ -64,6 +65,7 @@ class _Elaborator:
         self.output = output
         self.values: dict[str, Any] = {}
         self.tape = Tape(declaration.span)
+        self.axes = Axes(env, self.tape.sizes, self._number)
         self.depth = 0
 
     def run(self) -> Body:
@@ -118,30 +120,9 @@ class _Elaborator:
         """The input with the axes that its pattern names; a grid `(h, w)` is split in two."""
         if not isinstance(type, s.KindType):
             return value
-        groups = [self._dim_axes(dim, member) for dim in type.dims]
+        groups = [self.axes.dim_axes(dim, member) for dim in type.dims]
         flat = [group for entry in groups for group in entry]
         return self.tape.split_axes(value, flat, type.span)
-
-    def _dim_axes(self, dim: s.Dim, member: int) -> list[list[tuple[str | None, int]]]:
-        """For each axis that `dim` stands for: its parts as (name, size)."""
-        match dim:
-            case s.Name(name):
-                return [[(name, plain(self.env[name]))]]
-            case s.EachDim(name):
-                return [[(name, plain(self.env[name][member]))]]
-            case s.Star(s.Name(name)):
-                return [[(run_axis(name, i), plain(size))] for i, size in enumerate(self.env[name])]
-            case s.Star(s.Call(s.Name("permuted"), (run, order))):
-                axes = self._dim_axes(s.Star(run.value, span=dim.span), member)
-                return permuted(axes, compile_expr(order.value)(self.env), dim.span)
-            case s.Group(items):
-                return [[part for item in items for inner in self._dim_axes(item.value, member) for part in inner]]
-            case s.Blank():
-                return [[(None, 0)]]
-            case s.Star():
-                raise later("this run of axes", dim.span)
-            case _:
-                return [[(None, plain(compile_expr(dim)(self.env)))]]
 
     def _line(self, line: s.Line) -> None:
         match line:
@@ -162,7 +143,7 @@ class _Elaborator:
     def _weight(self, weight: s.Weight) -> None:
         if weight.tied_by is not None:
             raise later("`tied by`", weight.span)
-        groups = [group for axis in weight.axes or () for group in self._axis(axis, declare=True)]
+        groups = [group for axis in weight.axes or () for group in self.axes.axis(axis, declare=True)]
         axes = tuple(name for group in groups for name, _ in group)
         sizes = tuple(size for group in groups for _, size in group)
         distinct(axes, weight.span)
@@ -214,7 +195,7 @@ class _Elaborator:
                 return self._binary(operator, self._eval(left), self._eval(right), expr)
             case s.Index(operand, axes):
                 value = self._tensor(self._eval(operand), operand)
-                groups = [group for axis in axes for group in self._axis(axis, value=value)]
+                groups = [group for axis in axes for group in self.axes.axis(axis, value=value)]
                 return self.tape.split_axes(value, groups, expr.span)
             case s.Layout(operand, axes):
                 return self._lay_out(self._tensor(self._eval(operand), operand), axes, expr.span)
@@ -354,7 +335,7 @@ class _Elaborator:
         self, name: str, axes: tuple[s.Axis, ...], arguments: tuple[s.Argument, ...], expr: s.Expr
     ) -> Any:
         values = [self._eval(argument.value) for argument in arguments]
-        names = [part for axis in axes for part in self._axis_names(axis)]
+        names = [part for axis in axes for part in self.axes.axis_names(axis)]
         match name:
             case "dot":
                 return self.tape.dot(names, [self._tensor(v, expr) for v in values], expr.span)
@@ -390,7 +371,7 @@ class _Elaborator:
 
     def _lay_out(self, value: Value, axes: tuple[s.Axis, ...], span: Span) -> Value:
         """`e -> [a, (b, c)]`: permutes by name and merges groups."""
-        groups = [[name for name, _ in group] for axis in axes for group in self._axis(axis, value=value)]
+        groups = [[name for name, _ in group] for axis in axes for group in self.axes.axis(axis, value=value)]
         return self.tape.arrange(value, groups, span)
 
     def _rearrange(self, inputs: list[Value], body: s.Expr) -> int:
@@ -401,62 +382,10 @@ class _Elaborator:
         value = self._named(inputs[0], pattern)
         if value.axes.count(None):
             raise fail("E418", "`rearrange` needs a name for every axis on the left", self.declaration.input.span)
-        groups = [[name for name, _ in group] for dim in result.dims for group in self._dim_axes(dim, 0)]
+        groups = [[name for name, _ in group] for dim in result.dims for group in self.axes.dim_axes(dim, 0)]
         return self.tape.arrange(value, groups, self.declaration.output.span).step
 
     # --- axes as written in `[…]`
-
-    def _axis(
-        self, axis: s.Axis, value: Value | None = None, declare: bool = False
-    ) -> list[list[tuple[str | None, int]]]:
-        """The axes an entry stands for, each with its parts as (name, size); an open size is 0."""
-        if axis.name is not None:
-            return [[(axis.name, self._axis_size(axis.value))]]
-        match axis.value:
-            case s.Name(name):
-                return [[(name, self._known_size(name, axis, declare))]]
-            case s.Star(s.Name(name)):
-                return [[(run_axis(name, i), plain(size))] for i, size in enumerate(self._run(name, axis))]
-            case s.Group(items):
-                parts = [self._axis(s.Axis(item.value, item.name, span=item.span), value, declare) for item in items]
-                return [[entry for part in parts for group in part for entry in group]]
-            case s.Number() as number if not declare and number.value == 1:
-                raise later("`-> [1]`", axis.span)
-            case _:
-                raise fail("E419", "an axis is a name, a group `(h, w)`, a run `*s`, or `name = size`", axis.span)
-
-    def _axis_size(self, expr: s.Expr) -> int:
-        value = self._number(expr)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if not isinstance(value, int) or value < 1:
-            raise Inapplicable(f"a size is an integer of at least 1, not {value}", expr.span)
-        return value
-
-    def _known_size(self, name: str, axis: s.Axis, declare: bool) -> int:
-        if name in self.env and isinstance(self.env[name], int | tuple):
-            return plain(self.env[name])
-        if name in self.tape.sizes:
-            return self.tape.sizes[name]
-        if declare:
-            raise fail("E403", f"the axis `{name}` has no size", axis.span, help=f"write `{name} = size`")
-        return 0
-
-    def _run(self, name: str, axis: s.Axis) -> list[Any]:
-        run = self.env.get(name)
-        if not isinstance(run, list):
-            raise fail("E403", f"there is no run of axes `*{name}`", axis.span)
-        return run
-
-    def _axis_names(self, axis: s.Axis) -> list[str]:
-        """The axes that a function works on."""
-        match axis:
-            case s.Axis(s.Name(name), None):
-                return [name]
-            case s.Axis(s.Star(s.Name(name)), None):
-                return [run_axis(name, i) for i in range(len(self._run(name, axis)))]
-            case _:
-                raise fail("E419", "the axes of a function are names: `sum[h, w](x)`", axis.span)
 
     # --- results
 
@@ -476,22 +405,13 @@ class _Elaborator:
         if not value.batched:
             raise fail("E416", "the result does not depend on the input", body.span)
         if isinstance(pattern, s.KindType) and None not in value.axes:
-            groups = [[name for name, _ in group] for dim in pattern.dims for group in self._dim_axes(dim, 0)]
+            groups = [[name for name, _ in group] for dim in pattern.dims for group in self.axes.dim_axes(dim, 0)]
             names = [name for group in groups for name in group]
             if len(names) == len(value.axes) and set(names) == set(value.axes):
                 value = self.tape.arrange(value, groups, body.span)
         if value.sizes != wanted.sizes:
             raise Inapplicable(f"the body gives {list(value.sizes)}, and the signature {list(wanted.sizes)}", body.span)
         return value
-
-
-def later(what: str, span: Span) -> EinError:
-    return fail("E901", f"{what} is part of the notation and not checked by this version yet", span)
-
-
-def run_axis(name: str, index: int) -> str:
-    """The name of one axis of a run; no name of a file can look like it."""
-    return f"{name}.{index}"
 
 
 def _route(declaration: s.OpDecl, input: ValueType, output: ValueType) -> list[int]:

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar import syntax as s
-from ein.grammar.arguments import bind, check_kind, required, takes, weight_is_sane, wrong_arguments
-from ein.grammar.bodies import later
+from ein.grammar.arguments import bind, bind_declared, check_kind, required, takes, weight_is_sane, wrong_arguments
+from ein.grammar.axes import later
 from ein.grammar.computed import Build, compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
 from ein.grammar.names import free_of_alternative, type_names
@@ -322,12 +322,7 @@ class Expander:
             help = _other_case(name, {**context.scope.operators, **context.scope.macros}, "operator")
             help = help or nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
             raise fail("E201", f"there is no rule `{name}`", span, help=help)
-        names = [p.name for p in rule.parameters]
-        needed = {p.name for p in rule.parameters if p.default is None}
-        if not takes(names, needed, arguments):
-            parameters = tuple(cfg.Parameter(p.name, p.kind, None) for p in rule.parameters)
-            raise wrong_arguments(name, parameters, arguments, span)
-        bound = bind(names, arguments)
+        bound = bind_declared(name, rule.parameters, arguments, span)
         values = []
         for parameter in rule.parameters:
             if parameter.name in bound:
@@ -349,14 +344,9 @@ class Expander:
     ) -> cfg.Term:
         declaration, scope = home.scope.macros[name]
         self._no_cycle(declaration, home, span)
-        names = [p.name for p in declaration.parameters]
-        needed = {p.name for p in declaration.parameters if p.default is None}
-        if not takes(names, needed, arguments):
-            parameters = tuple(cfg.Parameter(p.name, p.kind, None) for p in declaration.parameters)
-            raise wrong_arguments(name, parameters, arguments, span)
         inside = self._parameters_of(scope)
         chain = (*home.macros, (declaration, span))
-        bound = bind(names, arguments)
+        bound = bind_declared(name, declaration.parameters, arguments, span)
         for parameter in declaration.parameters:
             inside[parameter.name] = self._macro_argument(parameter, bound, context, scope, inside, found, chain)
         match = build = None

@@ -228,11 +228,11 @@ def test_what_is_wrong_with_a_body_is_said(body: str, code: str, text: str) -> N
     grammar, (found, *more) = check(Source("wrong.ein", source))
     assert grammar is None and not more
     assert found.code == code and text in found.message
-    assert found.span.text in body
+    assert found.span is not None and found.span.text in body
 
 
 def test_sizes_that_do_not_fit_are_said() -> None:
     text = "ein 1\nimport std\nop f : seq[l, d] -> seq[l, d] = x + index[l](x, 60)\n"
     grammar, (found,) = check(Source("wrong.ein", text))
     assert grammar is None and found.code == "E401"
-    assert re.fullmatch(r"`l` has \d+ positions, and none has the number 60", str(found.help))
+    assert re.fullmatch(r"`l` has \d+ positions, and none has the number 60", found.label)
