@@ -6,6 +6,7 @@ it gives the same network back when the grammar it came from has changed or is g
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -35,7 +36,7 @@ def derivation_text(derivation: Derivation, comment: str = "", name: str = "net"
     lines += [print_statement(declaration) for declaration in _kinds(derivation)]
     lines += [print_statement(operator.declaration) for operator in _own_operators(derivation.term)]
     if not derivation.finished:
-        space = f'derivation of "{grammar.name}"{f" ({values})" if values else ""}'
+        space = f'derivation of "{_space_name(grammar)}"{f" ({values})" if values else ""}'
         lines += ["", f'{space} digest "{grammar.digest}" trace "{derivation.trace}"']
     lines += ["", f"arch {name} : {derivation.input!r} -> {derivation.type!r} = {derivation.text}", ""]
     return format_source(Source(name, "\n".join(lines)))
@@ -73,8 +74,8 @@ def _std_kinds() -> frozenset[str]:
 def read_architecture(what: str, request: Request | None = None) -> Derivation:
     """The network that `what` names: a library architecture, a file, or `file.ein:name`.
 
-    A derivation file whose space is in the library, unchanged, comes back with its rules; else its
-    term stands for it. Raises EinError.
+    A derivation file whose space is in the library, or beside or above the file, unchanged, comes back
+    with its rules; else its term stands for it. Raises EinError.
     """
     name, path = None, what
     if ".ein:" in what:
@@ -89,7 +90,7 @@ def read_architecture(what: str, request: Request | None = None) -> Derivation:
     declared = _declared(source)
     if declared is None or request.input or request.output:
         return found
-    return _with_rules(declared, found) or found
+    return _with_rules(declared, found, Path(path).parent) or found
 
 
 def _declared(source: Source) -> s.DerivationDecl | None:
@@ -97,15 +98,33 @@ def _declared(source: Source) -> s.DerivationDecl | None:
     return next((x for x in file.statements if isinstance(x, s.DerivationDecl)), None)
 
 
-def _with_rules(declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
+def _space_name(grammar: Grammar) -> str:
+    """The library name of a space, or the name of its file without folder and ending."""
+    return grammar.module if grammar.module in library_names() else Path(grammar.module).stem
+
+
+def _homes(space: str, folder: Path) -> list[str]:
+    """Where the space of a derivation file may be: the library, or beside or above the file, or here."""
+    if space in library_names():
+        return [space]
+    if not re.fullmatch(r"[\w-]+( [\w-]+)*", space):
+        return []
+    places = (folder / f"{space}.ein", folder / ".." / f"{space}.ein", Path(f"{space}.ein"))
+    return [str(place) for place in places if place.is_file()]
+
+
+def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | None:
     """The derivation in its space, where that still is what it was; None otherwise."""
-    if declared.space not in library_names():
-        return None
+    homes = (_in_space(home, declared, found) for home in _homes(declared.space, folder))
+    return next((derivation for derivation in homes if derivation is not None), None)
+
+
+def _in_space(home: str, declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
     parameters = {a.name: a.value for a in declared.arguments if a.name is not None}
     values = {name: value.value for name, value in parameters.items() if hasattr(value, "value")}
     request = Request(values, repr(found.input), repr(found.type))
     try:
-        grammar, _ = check(declared.space, request)
+        grammar, _ = check(home, request)
         if grammar is None or grammar.digest != declared.digest:
             return None
         space = _settled(grammar)
