@@ -7,7 +7,7 @@ names; a derivation's term (`ein.grammar.term`) holds none of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -76,6 +76,11 @@ class Operator:
         return frozenset(parameter.name for parameter in self.parameters)
 
     @cached_property
+    def is_free(self) -> bool:
+        """Whether the body has neither weights nor products, whatever the sizes; then its cost needs no look at it."""
+        return not _weighs(self.declaration)
+
+    @cached_property
     def routes(self) -> bool:
         """Whether the operator only moves values: its body is `wires`."""
         return self.declaration.body == s.Name("wires")
@@ -108,6 +113,21 @@ class Operator:
                 raise Inapplicable("needs `{}`, and {}", guard.expr.span, (guard.expr.span.text, _Known(guard, env)))
 
 
+def _weighs(node: Any) -> bool:
+    """Whether a layer, a weight or a contraction stands anywhere in an operator."""
+    match node:
+        case s.Dotted(name):
+            return name.startswith("nn.") or name == "F.scaled_dot_product_attention"
+        case s.Name("dot" | "einsum") | s.WeightLine() | s.Scan() | s.Repeat():
+            return True
+        case tuple():
+            return any(map(_weighs, node))
+        case s.Node():
+            return any(_weighs(getattr(node, each.name)) for each in fields(node) if each.name != "span")
+        case _:
+            return False
+
+
 @dataclass(frozen=True, eq=False)
 class Applied:
     """An operator at given arguments and types. `env` holds the arguments and the matched dimensions."""
@@ -127,6 +147,8 @@ class Applied:
     def cost(self) -> Cost:
         """Wires hold nothing, so only computed results count as elements."""
         held = 0 if self.operator.routes else elements(self.output)
+        if self.operator.is_free:
+            return Cost(1, 0, 0, held)
         return Cost(1, self.body.parameters, self.body.macs, held)
 
 
