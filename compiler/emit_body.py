@@ -27,6 +27,7 @@ from ein.grammar.tensors import Step
 from ein.grammar.vetted import FUNCTIONS, LAYERS, Required
 
 COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
+ATTENTION = "F.scaled_dot_product_attention"
 _INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}
 _FUNCTIONAL = frozenset(("relu", "gelu", "silu", "softplus"))
 _REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin", "logsumexp": "logsumexp", "var": "var"}
@@ -46,6 +47,8 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
             return Expression(text, UNARY if text.startswith("-") else ATOM)
         case "layer":
             return Expression(Group(f"self.{attribute}", (Hole(0),)))
+        case "function" if step.name == ATTENTION and len(step.sizes) == 2:
+            return _attention_of_one_head(step)
         case "function":
             return Expression(Group(step.name, (*map(Hole, range(len(operands))), *arguments(step))))
         case "pointwise":
@@ -62,6 +65,12 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
             return Expression(Row((chunks(step).doc, f"[{step.argument('index')}]")))
         case _:
             return _view(step, operands[0])
+
+
+def _attention_of_one_head(step: Step) -> Expression:
+    """With an axis for the head: torch's fused kernels take four axes, and three go a slower way."""
+    operands = [Row((Hole(i, ATOM), "[:, None]")) for i in range(len(step.inputs))]
+    return Expression(Row((Group(step.name, (*operands, *arguments(step))), "[:, 0]")))
 
 
 def chunks(step: Step) -> Expression:

@@ -34,7 +34,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Parts one after another; never broken."""
+    """Parts one after another; broken only inside a group that comes first."""
 
     parts: tuple[Doc, ...]
 
@@ -117,6 +117,8 @@ def layout(before: str, doc: Doc, after: str, indent: int) -> list[str]:
     Arguments of a call then stand together if they fit, items of a list or tuple each on its own line.
     """
     line = f"{' ' * indent}{before}{flat(doc)}{after}"
+    if isinstance(doc, Row) and isinstance(doc.parts[0], Group):
+        doc, after = doc.parts[0], "".join(map(flat, doc.parts[1:])) + after
     if len(line) <= WIDTH or not isinstance(doc, Group):
         return [line]
     inner = f"{' ' * (indent + 4)}{', '.join(map(flat, doc.items))}"
