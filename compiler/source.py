@@ -117,8 +117,11 @@ def layout(before: str, doc: Doc, after: str, indent: int) -> list[str]:
     Arguments of a call then stand together if they fit, items of a list or tuple each on its own line.
     """
     line = f"{' ' * indent}{before}{flat(doc)}{after}"
-    if isinstance(doc, Row) and isinstance(doc.parts[0], Group):
-        doc, after = doc.parts[0], "".join(map(flat, doc.parts[1:])) + after
+    match doc:
+        case Row((Group() as first, *rest)):
+            doc, after = first, "".join(map(flat, rest)) + after
+        case _:
+            pass
     if len(line) <= WIDTH or not isinstance(doc, Group):
         return [line]
     inner = f"{' ' * (indent + 4)}{', '.join(map(flat, doc.items))}"

@@ -384,8 +384,6 @@ class Grammar:
     digest: str
     warnings: tuple[Diagnostic, ...] = ()
     output_span: Span | None = None
-    module: str = ""
-    """The library name or path that it was read from."""
     applications: dict[tuple[tuple[Operator, ...], tuple[tuple[str, Any], ...]], Application] = field(
         default_factory=dict
     )

@@ -253,7 +253,7 @@ class _Checker:
         output_span = next((x.span for x in statements if isinstance(x, s.OutputDecl)), None)
         return cfg.Grammar(
             name, rules, start, input, output, limits, env, self.scope.operators, architectures, self.scope.kinds,
-            self._digest(env, input, output), output_span=output_span, module=self.module.name,
+            self._digest(env, input, output), output_span=output_span,
         )  # fmt: skip
 
     def _rules(self, expander: Expander) -> dict[str, cfg.Rule]:

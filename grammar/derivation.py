@@ -39,6 +39,8 @@ class Derivation:
     choices: Choices
     modules: int
     input: ValueType
+    recorded: str = ""
+    """The id that a derivation file says, where its space is not at hand."""
 
     def __repr__(self) -> str:
         return f"<Derivation {self.id}: {self.modules} modules>"
@@ -57,8 +59,7 @@ class Derivation:
     def id(self) -> str:
         """`einspace@3f2a91c0:5be0c1d2a4f69788`: identifies the derivation, and does not reconstruct it."""
         said = self.text if self.finished else self.trace
-        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-        return f"{self.space.grammar.name}@{self.space.grammar.digest}:{digest}"
+        return self.recorded or derivation_id(self.space.grammar.name, self.space.grammar.digest, said)
 
     @property
     def finished(self) -> bool:
@@ -92,6 +93,10 @@ class Derivation:
     def log10_probability(self) -> float:
         """Of its choices, before the condition that the derivation is valid and within the limits."""
         return t.log10_probability(self.term)
+
+
+def derivation_id(space: str, digest: str, trace: str) -> str:
+    return f"{space}@{digest}:{hashlib.sha256(trace.encode()).hexdigest()[:16]}"
 
 
 def trace_text(choices: Choices) -> str:

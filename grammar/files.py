@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Operator, value_text
 from ein.grammar.check import Request, check, load_grammar
-from ein.grammar.derivation import Derivation, read_trace, replay
+from ein.grammar.derivation import Derivation, derivation_id, read_trace, replay
 from ein.grammar.diagnostics import EinError, Source, fail
-from ein.grammar.load import find, library_names
+from ein.grammar.load import MAX_BYTES, MAX_FILES, find, library_names
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.parser import parse
 from ein.grammar.printer import format_source, print_statement
@@ -36,7 +37,7 @@ def derivation_text(derivation: Derivation, comment: str = "", name: str = "net"
     lines += [print_statement(declaration) for declaration in _kinds(derivation)]
     lines += [print_statement(operator.declaration) for operator in _own_operators(derivation.term)]
     if not derivation.finished:
-        space = f'derivation of "{_space_name(grammar)}"{f" ({values})" if values else ""}'
+        space = f'derivation of "{grammar.name}"{f" ({values})" if values else ""}'
         lines += ["", f'{space} digest "{grammar.digest}" trace "{derivation.trace}"']
     lines += ["", f"arch {name} : {derivation.input!r} -> {derivation.type!r} = {derivation.text}", ""]
     return format_source(Source(name, "\n".join(lines)))
@@ -90,7 +91,8 @@ def read_architecture(what: str, request: Request | None = None) -> Derivation:
     declared = _declared(source)
     if declared is None or request.input or request.output:
         return found
-    return _with_rules(declared, found, Path(path).parent) or found
+    known = derivation_id(declared.space, declared.digest, declared.trace)
+    return _with_rules(declared, found, Path(path).parent) or replace(found, recorded=known)
 
 
 def _declared(source: Source) -> s.DerivationDecl | None:
@@ -98,19 +100,23 @@ def _declared(source: Source) -> s.DerivationDecl | None:
     return next((x for x in file.statements if isinstance(x, s.DerivationDecl)), None)
 
 
-def _space_name(grammar: Grammar) -> str:
-    """The library name of a space, or the name of its file without folder and ending."""
-    return grammar.module if grammar.module in library_names() else Path(grammar.module).stem
-
-
 def _homes(space: str, folder: Path) -> list[str]:
-    """Where the space of a derivation file may be: the library, or beside or above the file, or here."""
+    """Where the space of a derivation file may be: the library, or a file beside, above or here that declares it."""
     if space in library_names():
         return [space]
-    if not re.fullmatch(r"[\w-]+( [\w-]+)*", space):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", space):
         return []
-    places = (folder / f"{space}.ein", folder / ".." / f"{space}.ein", Path(f"{space}.ein"))
-    return [str(place) for place in places if place.is_file()]
+    declares = re.compile(rf"^\s*grammar\s+{space}\b", re.MULTILINE)
+    places = dict.fromkeys(place.resolve() for place in (folder, folder / "..", Path()))
+    files = [path for place in places for path in sorted(place.glob("*.ein"))[:MAX_FILES] if path.is_file()]
+    return [str(path) for path in files if path.stat().st_size <= MAX_BYTES and declares.search(_text(path))]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | None:

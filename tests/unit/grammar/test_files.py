@@ -51,7 +51,7 @@ def test_without_its_grammar_the_term_stands_for_it(grammar: Path, tmp_path: Pat
     else:
         grammar.write_text(GRAMMAR.replace("{4, 8}", "{8, 4}"), encoding="utf-8")
     found = read_architecture(str(file))
-    assert (found.text, found.cost) == (drawn.text, drawn.cost)
+    assert (found.id, found.text, found.cost) == (drawn.id, drawn.text, drawn.cost)
     assert found.finished
 
 
@@ -60,7 +60,7 @@ def test_a_strange_name_of_a_space_is_not_looked_for(grammar: Path, tmp_path: Pa
     folder = tmp_path / "drawn"
     drawn = Sampler.of(load_grammar(str(grammar))).draw(3)
     file = folder / "net.ein"
-    write(file, derivation_text(drawn).replace('"my space"', f'"{space}"'))
+    write(file, derivation_text(drawn).replace('of "g"', f'of "{space}"'))
     assert read_architecture(str(file)).finished
 
 
