@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -338,11 +337,9 @@ def test_reports_are_bounded() -> None:
     ],
     ids=lambda text: text[:8],
 )
-def test_deep_nesting_is_a_diagnostic_in_no_time(text: str) -> None:
-    start = time.process_time()
+def test_deep_nesting_is_a_diagnostic(text: str) -> None:
     _, (diagnostic,) = parse(Source("f", f"rule A = {text}"))
     assert diagnostic.code == "E107"
-    assert time.process_time() - start < 2
 
 
 def test_the_deepest_trees_that_are_let_through_can_be_walked() -> None:
