@@ -79,14 +79,16 @@ class Diagnostic:
     severity: Severity = "error"
 
     def to_json(self) -> dict[str, Any]:
+        """The fields of `ein check --json`. What stands beside the carets is the first of `labels`."""
         place = _place(self.span)
+        labels = (Label(self.span, self.label), *self.labels) if self.span and self.label else self.labels
         return {
             "code": self.code,
             "severity": self.severity,
             "message": self.message,
             **place,
             "help": self.help,
-            "labels": [{**_place(label.span), "text": label.text} for label in self.labels],
+            "labels": [{**_place(label.span), "text": label.text} for label in labels],
         }
 
 

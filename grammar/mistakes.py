@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ein.grammar.diagnostics import Diagnostic, Label, Source, Span
+from ein.grammar.expected import COMPARISONS, OPERATORS, expected, found, listed, short
 from ein.grammar.lexer import BAD_CHARACTER, BAD_NUMBER, BAD_STRING, BAD_WORD, Token
 from ein.grammar.table import END, load
 
@@ -17,11 +18,8 @@ _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _OPENERS = {closer: opener for opener, closer in _PAIRS.items()}
 BRACKETS = {**dict.fromkeys(_PAIRS, 1), **dict.fromkeys(_OPENERS, -1)}
 
-_COMPARISONS = frozenset(("LE", "GE", "EQ", "NE", "LT", "GT"))
-_ARITHMETIC = frozenset(("PLUS", "MINUS", "STAR", "SLASH", "FLOOR", "MODULO", "CARET", "POWER"))
 _LINES = frozenset(("PARAM", "BUFFER", "DRAW", "LET", "SCAN", "REPEAT"))
 _BEHIND_A_NAME = frozenset(("EQUAL", "COMMA", "RPAR", "LPAR", "RSQB", "LSQB", "COLON", "IN", "TILDE", "LE"))
-_OPERATORS = _ARITHMETIC | _COMPARISONS | {"AND", "OR", "THEN", "AMPERSAND", "VBAR", "AT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,11 @@ def describe(mistake: Mistake) -> Diagnostic:
 
 
 def not_a_statement(source: Source, token: Token) -> Diagnostic:
+    if token.kind == BAD_CHARACTER:
+        return describe(Mistake(source, [], token, END, set()))
     near = get_close_matches(token.text[:20].lower(), _STATEMENTS.split(), 1, 0.6)
-    help = f"did you mean `{near[0]}`?" if near else f"the keywords are {_listed(_STATEMENTS.split(), 'and')}"
-    message = f"expected a statement, which starts with a keyword, found {_found(token)}"
+    help = f"did you mean `{near[0]}`?" if near else f"the keywords are {listed(_STATEMENTS.split(), 'and')}"
+    message = f"expected a statement, which starts with a keyword, found {found(token)}"
     return Diagnostic("E101", message, _span(source, token), help=help)
 
 
@@ -96,17 +96,17 @@ def _bad_number(m: Mistake) -> Diagnostic | None:
     if rest in ("k", "m", "g"):
         help = f"write {digits}*{rest} for the product, or {digits}{rest.upper()} for the unit"
     elif rest[:1].isalpha() and text[:2].lower() not in ("0x", "0o", "0b"):
-        help = f"write {_short(digits)}*{_short(rest)} for a product; units are K, M and G, exponents 1e-5"
+        help = f"write {short(digits)}*{short(rest)} for a product; units are K, M and G, exponents 1e-5"
     else:
         help = "numbers are written 16, 0.5, 1e-5, 2K, and percentages 40%"
-    return Diagnostic("E103", f"`{_short(text)}` is not a number", m.span, help=help)
+    return Diagnostic("E103", f"`{short(text)}` is not a number", m.span, help=help)
 
 
 def _bad_word(m: Mistake) -> Diagnostic | None:
     if m.found.kind != BAD_WORD:
         return None
     help = "names are snake_case, names of rules CamelCase"
-    return Diagnostic("E102", f"`{_short(m.found.text)}` is not a name", m.span, help=help)
+    return Diagnostic("E102", f"`{short(m.found.text)}` is not a name", m.span, help=help)
 
 
 def _bad_string(m: Mistake) -> Diagnostic | None:
@@ -181,7 +181,7 @@ def _late_guard(m: Mistake) -> Diagnostic | None:
 
 
 def _late_binder(m: Mistake) -> Diagnostic | None:
-    if m.found.kind not in ("FOR", "LET") or m.previous not in _OPERATORS:
+    if m.found.kind not in ("FOR", "LET") or m.previous not in OPERATORS:
         return None
     help = f"put it in parentheses: `a >> ({m.found.text} … : b)`"
     message = f"`{m.found.text}` stands at the start of an alternative or in parentheses"
@@ -189,7 +189,7 @@ def _late_binder(m: Mistake) -> Diagnostic | None:
 
 
 def _comparison(m: Mistake) -> Diagnostic | None:
-    if m.found.kind in _COMPARISONS and "AND" in m.accepted:
+    if m.found.kind in COMPARISONS and "AND" in m.accepted:
         return Diagnostic("E101", "comparisons do not chain", m.span, help="write `a < b and b < c`")
     if m.found.kind != "EQUAL":
         return None
@@ -199,6 +199,46 @@ def _comparison(m: Mistake) -> Diagnostic | None:
         return None
     help = "`==` compares; one `=` " + ("gives a value" if in_guard else "begins the body")
     return Diagnostic("E101", "found `=` in a condition" if in_guard else "found a second `=`", m.span, help=help)
+
+
+_TERM_SIGNS = frozenset(("THEN", "AMPERSAND", "VBAR", "AT", "STAR", "CAMEL", "LPAR"))
+
+
+def _no_equals(m: Mistake) -> Diagnostic | None:
+    """A rule, macro, architecture or operator whose body stands behind another sign than `=`."""
+    head = m.before[0].kind if m.before else ""
+    if head not in ("RULE", "DEF", "ARCH", "OP") or m.openers() or m.governing({"EQUAL"}) or len(m.before) < 2:
+        return None
+    form = f"{m.before[0].text} {short(m.before[1].text)}"
+    if m.found.kind in ("COLON", "ARROW") and "EQUAL" in m.accepted:
+        signature = " : type -> type" if head == "OP" or m.governing({"COLON"}) else ""
+        help = f"write `{form}{signature} = …`"
+        return Diagnostic("E101", f"expected `=`, found `{m.found.text}`", m.span, help=help)
+    if m.found.kind == "EQUAL" and m.previous == "COLON" and m.before[-1].end == m.found.start:
+        return Diagnostic("E101", "expected `=`, found `:=`", _span(m.source, m.before[-1]), help=f"write `{form} = …`")
+    if m.found.kind == "EQUAL" and head == "ARCH" and "ARROW" in m.accepted:
+        help = "an architecture that says its input says its output too: `: im[3, 32, 32] -> vec[10] = …`"
+        return Diagnostic("E101", "expected `->`, found `=`", m.span, help=help)
+    ends = m.found.kind == END and m.previous == "NAME"
+    if head not in ("RULE", "DEF") or m.governing({"COLON", "ARROW"}) != "COLON":
+        return None
+    return _term_behind_colon(m, form) if ends or m.found.kind in _TERM_SIGNS else None
+
+
+def _term_behind_colon(m: Mistake, form: str) -> Diagnostic:
+    colon = next(token for token in reversed(m.before) if token.kind == "COLON")
+    help = f"write `{form} = …`; behind `:` stands a signature such as `im[c, h, w] -> vec[c]`"
+    return Diagnostic("E101", "expected `=` before the term, found `:`", _span(m.source, colon), help=help)
+
+
+def _arrow(m: Mistake) -> Diagnostic | None:
+    if m.previous != "ARROW" or m.accepted != {"LSQB"}:
+        return None
+    if m.before[0].kind == "OP":
+        help = "the axes of a layout stand in brackets: `x -> [w, h]`"
+        return Diagnostic("E101", f"expected `[`, found {found(m.found)}", m.span, help=help)
+    message = "terms are joined with `>>`, found `->`"
+    return Diagnostic("E101", message, _span(m.source, m.before[-1]), help="write `a >> b`")
 
 
 def _let_line(m: Mistake) -> Diagnostic | None:
@@ -214,7 +254,7 @@ def _percent(m: Mistake) -> Diagnostic | None:
     number = m.before[-2].text
     if m.before[-2].end == m.before[-1].start:
         return None
-    help = f"for a percentage write `{_short(number)}%`, without a space"
+    help = f"for a percentage write `{short(number)}%`, without a space"
     return Diagnostic(
         "E103", "`%` behind a space is the remainder of a division", _span(m.source, m.before[-1]), help=help
     )
@@ -223,12 +263,12 @@ def _percent(m: Mistake) -> Diagnostic | None:
 def _wrong_case(m: Mistake) -> Diagnostic | None:
     if m.found.kind == "NAME" and "CAMEL" in m.accepted and "NAME" not in m.accepted:
         camel = "".join(part.capitalize() for part in m.found.text.split("_"))
-        message = f"`{_short(m.found.text)}` is not the name of a rule"
-        return Diagnostic("E110", message, m.span, help=f"rules are CamelCase: `{_short(camel)}`")
+        message = f"`{short(m.found.text)}` is not the name of a rule"
+        return Diagnostic("E110", message, m.span, help=f"rules are CamelCase: `{short(camel)}`")
     if m.found.kind == "CAMEL" and "NAME" in m.accepted and "CAMEL" not in m.accepted:
         snake = "".join("_" * (c.isupper() and i > 0) + c.lower() for i, c in enumerate(m.found.text[:40]))
-        help = f"only rules are CamelCase; write `{_short(snake)}`"
-        return Diagnostic("E110", f"`{_short(m.found.text)}` cannot be a name here", m.span, help=help)
+        help = f"only rules are CamelCase; write `{short(snake)}`"
+        return Diagnostic("E110", f"`{short(m.found.text)}` cannot be a name here", m.span, help=help)
     return None
 
 
@@ -243,6 +283,8 @@ _KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _late_guard,
     _late_binder,
     _comparison,
+    _no_equals,
+    _arrow,
     _let_line,
     _wrong_case,
 )
@@ -252,69 +294,15 @@ _KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
 
 
 def _unexpected(m: Mistake) -> Diagnostic:
-    wanted = _expected(m.accepted)
+    wanted = expected(m.accepted)
     openers = m.openers()
     closes = bool(openers) and _PAIRS[openers[-1].kind] in m.accepted
     labels = (Label(_span(m.source, openers[-1]), "opened here"),) if closes else ()
-    message = f"expected {_listed(wanted, 'or')}, found {_found(m.found)}"
+    message = f"expected {listed(wanted, 'or')}, found {found(m.found)}"
     help = ""
     if m.found.kind in STATEMENT_KINDS and not m.could_end:
         help = f"`{m.found.text}` begins a statement, and the one before it is not complete"
     return Diagnostic("E101", message, m.span, "", labels, help)
-
-
-_CLASSES = (
-    (
-        {"NAME", "NUMBER", "LPAR", "LBRACE"},
-        "a term or a value",
-        {"STRING", "CAMEL", "PERCENT", "DOTTED", "TRUE", "FALSE"}
-        | {"WHERE", "MINUS", "NOT", "TIED", "FOR", "LET", "EACH", "BLANK", "STAR"},
-    ),
-    ({"THEN", "AMPERSAND"}, "an operator such as `>>`", _OPERATORS | {"LPAR", "LSQB", "IF", "ARROW"}),
-    ({"PLUS", "STAR"}, "an operator such as `+`", _OPERATORS | {"LPAR", "LSQB"}),
-    ({"NAME", "LPAR", "BLANK"}, "a type", {"LIVE"}),
-    ({"PARAM", "LET", "SCAN"}, "a line such as `let`", {"BUFFER", "DRAW", "REPEAT"}),
-)
-_WORDS = {
-    "NAME": "a name",
-    "CAMEL": "a CamelCase name",
-    "NUMBER": "a number",
-    "PERCENT": "a percentage",
-    "STRING": 'a string in "…"',
-    "DOTTED": "a name of `nn` or `F`",
-    "BLANK": "`_`",
-    END: "the end of the statement",
-}
-
-
-def _expected(accepted: set[str]) -> list[str]:
-    """What fits, in words, the most telling first, five at most."""
-    rest = set(accepted)
-    wanted = []
-    for signature, words, others in _CLASSES:
-        if signature <= rest:
-            wanted.append(words)
-            rest -= signature | others
-    names = {**load().spelling, **{kind: "" for kind in _WORDS}}
-    plain = [
-        _WORDS.get(kind) or f"`{names[kind]}`" for kind in sorted(rest, key=lambda k: (k == END, k not in _WORDS, k))
-    ]
-    return [*wanted, *plain][:5]
-
-
-def _listed(words: list[str], joint: str) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"
-
-
-def _found(token: Token) -> str:
-    if token.kind == END:
-        return "the end"
-    keyword = "the keyword " if token.text in load().words else ""
-    return f"{keyword}`{_short(token.text)}`"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def _span(source: Source, token: Token) -> Span:
