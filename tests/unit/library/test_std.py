@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from ein.compiler.interpret import Interpreter
@@ -19,6 +20,7 @@ from ein.grammar.check import check, load_grammar
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Source
 from ein.grammar.printer import print_statement
+from ein.grammar.types import Tensor as TensorType
 from ein.grammar.types import leaves
 
 BATCH = 3
@@ -42,6 +44,41 @@ def channels_last(x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
 def squeeze_excite(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     gate = F.linear(F.relu(F.linear(x.mean((2, 3)), w1, b1)), w2, b2).sigmoid()
     return x * gate[:, :, None, None]
+
+
+def recurrent(kind: type[nn.RNNBase], x: Tensor, *weights: Tensor) -> Tensor:
+    layer = kind(x.shape[2], 4, batch_first=True)
+    names = [name for name, _ in layer.named_parameters()]
+    return functional_call(layer, dict(zip(names, weights, strict=True)), (x,))[0]
+
+
+def min_gru(x: Tensor, wz: Tensor, bz: Tensor, wn: Tensor, bn: Tensor) -> Tensor:
+    return average(F.linear(x, wn, bn), F.linear(x, wz, bz).sigmoid())
+
+
+def average(x: Tensor, gate: Tensor) -> Tensor:
+    """Of all that was so far: `gate` is the part of what is new."""
+    gates = gate.expand_as(x).unbind(1)
+    rows = [gates[0] * x[:, 0]]
+    for new, part in zip(x.unbind(1)[1:], gates[1:], strict=True):
+        rows.append(part * new + (1 - part) * rows[-1])
+    return torch.stack(rows, 1)
+
+
+def ssm(x: Tensor, a: Tensor, b: Tensor, c: Tensor, dt: Tensor, skip: Tensor) -> Tensor:
+    step = F.softplus(dt)[:, None]
+    state, rows = torch.zeros(len(x), *a.shape), []
+    for new in x.unbind(1):
+        state = torch.exp(step * a) * state + step * b * new[:, :, None]
+        rows.append((state * c).sum(2) + skip * new)
+    return torch.stack(rows, 1)
+
+
+def example(type: TensorType, batch: int, device: str = "cpu") -> Tensor:
+    """Numbers of words for `tok`."""
+    if type.kind == "tok":
+        return torch.ones(batch, *type.sizes, dtype=torch.int64, device=device).cumsum(1)
+    return 4 * torch.randn(batch, *type.sizes, device=device)
 
 
 IM, SEQ, VEC = "im[6, 5, 8]", "seq[5, 6]", "vec[6]"
@@ -127,6 +164,20 @@ ROWS: list[tuple[str, str, Callable[..., Any]]] = [
     ("attend(3)", "(seq[4, 6], seq[5, 6], seq[5, 9])", lambda q, k, v: attend(3, False, q, k, v)),
     ("attend(2, causal = true)", "seq[5, 6] ^ 3", lambda q, k, v: attend(2, True, q, k, v)),
     ("squeeze_excite(r = 2)", IM, squeeze_excite),
+    ("embed(11, 4)", "tok[5]", F.embedding),
+    ("unembed(11)", SEQ, F.linear),
+    ("lstm(4)", SEQ, lambda x, *weights: recurrent(nn.LSTM, x, *weights)),
+    ("gru(4)", SEQ, lambda x, *weights: recurrent(nn.GRU, x, *weights)),
+    (
+        "lstm_explicit(4)",
+        SEQ,
+        lambda x, wx, wh, b: recurrent(
+            nn.LSTM, x, wx.flatten(0, 1), wh.flatten(0, 1), b.flatten(), torch.zeros(16)
+        ),
+    ),
+    ("min_gru(4)", SEQ, min_gru),
+    ("ssm(3)", SEQ, ssm),
+    ("ema", SEQ, lambda x, alpha: average(x, alpha.sigmoid())),
 ]  # fmt: skip
 
 
@@ -152,7 +203,7 @@ def test_operator(term: str, input: str, by_hand: Callable[..., Any]) -> None:
     net = Interpreter(lower(found.term)).train()
     for weight in net.parameters():
         torch.nn.init.normal_(weight)
-    given = [4 * torch.randn(BATCH, *leaf.sizes) for leaf in leaves(found.input)]
+    given = [example(leaf, BATCH) for leaf in leaves(found.input)]
     results, gradients = run(net, given)
     wanted, wanted_gradients = run(lambda *xs: by_hand(*xs, *net.parameters()), given)
     for one, other in zip([*results, *gradients], [*wanted, *wanted_gradients], strict=True):
@@ -162,7 +213,7 @@ def test_operator(term: str, input: str, by_hand: Callable[..., Any]) -> None:
 
 def run(net: Callable[..., Any], inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Results, and gradients of the inputs."""
-    given = [value.clone().requires_grad_() for value in inputs]
+    given = [value.clone().requires_grad_(value.is_floating_point()) for value in inputs]
     made = net(*given)
     results = list(made) if isinstance(made, tuple | list) else [made]
     torch.autograd.backward(torch.stack([result.sin().sum() for result in results]).sum())
@@ -176,7 +227,7 @@ def test_costs(term: str, input: str) -> None:
     with torch.device("meta"):
         net = Interpreter(lower(found.term)).eval()
         with torch.no_grad(), FlopCounterMode(display=False) as flops:
-            net(*(torch.empty(1, *leaf.sizes) for leaf in leaves(found.input)))
+            net(*(example(leaf, 1, "meta") for leaf in leaves(found.input)))
     assert found.cost.parameters == sum(weight.numel() for weight in net.parameters())
     assert found.cost.macs == flops.get_total_flops() // 2
 
