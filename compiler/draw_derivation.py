@@ -13,7 +13,20 @@ from typing import assert_never
 
 from ein.compiler.draw_dot import Picture, Style, bold, document, heading, label, node, small
 from ein.compiler.draw_operator import STYLES, group, network_text, type_text
-from ein.grammar.term import Copies, Named, Op, Parallel, Repeated, Series, TypedTerm, cost, log10_probability
+from ein.grammar.term import (
+    Copies,
+    Let,
+    Named,
+    Op,
+    Parallel,
+    Repeated,
+    Series,
+    TypedTerm,
+    Variable,
+    cost,
+    log10_probability,
+    plain_name,
+)
 
 RULE = Style("#ffffff", "#1a1a1a")
 MACRO = Style("#ffffff", "#7a7a7a", "filled,rounded,dashed")
@@ -62,8 +75,10 @@ def _entries(term: TypedTerm) -> Iterator[Entry]:
 
 def _below(term: TypedTerm) -> list[TypedTerm]:
     match term:
-        case Op():
+        case Op() | Variable():
             return []
+        case Let(bindings, body):
+            return [*(value for _, value in bindings), body]
         case Parallel(parts):
             return [part.parts[0] if isinstance(part, Series) and len(part.parts) == 1 else part for part in parts]
         case Series():
@@ -96,7 +111,9 @@ def _draw(entry: Entry) -> str:
             return node(id, label(bold(application.text), small(_flow(term))), STYLES[group(applied)])
         case Named():
             return node(id, label(*_rule_lines(term)), MACRO if term.macro else RULE)
-        case Series() | Parallel() | Copies() | Repeated():
+        case Variable(name):
+            return node(id, label(bold(plain_name(name)), small(type_text(term.output))), JOINT)
+        case Series() | Parallel() | Copies() | Repeated() | Let():
             return node(id, label(bold(_joint(term))), JOINT, margin="0.02", width="0.25", height="0.2")
         case _:
             assert_never(term)
@@ -123,7 +140,7 @@ def _chance(probability: float) -> str:
     return f"{probability:.3g}"
 
 
-def _joint(term: Series | Parallel | Copies | Repeated) -> str:
+def _joint(term: Series | Parallel | Copies | Repeated | Let) -> str:
     match term:
         case Series():
             return ">>"
@@ -133,6 +150,8 @@ def _joint(term: Series | Parallel | Copies | Repeated) -> str:
             return f"{'tied ' * tied}^ {count}"
         case Repeated(parts, tied):
             return f"{'tied ' * tied}* {len(parts)}"
+        case Let(bindings):
+            return f"let {', '.join(plain_name(name) for names, _ in bindings for name in names)}"
         case _:
             assert_never(term)
 
@@ -143,6 +162,8 @@ def _words(term: TypedTerm) -> str:
             return application.text
         case Named():
             return _name(term)
+        case Variable(name):
+            return plain_name(name)
         case _:
             return _joint(term)
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from keyword import iskeyword
 
-from ein.compiler.emit_body import layer
-from ein.compiler.forward import forward, shape, write
+from ein.compiler.constants import hoisted
+from ein.compiler.emit_host import definitions, hosts, import_lines
+from ein.compiler.emit_starts import constructor
+from ein.compiler.forward import forward
 from ein.compiler.graph import OpGraph, cost
+from ein.compiler.naming import shape, write
 from ein.compiler.program import Program, Slot, program
-from ein.compiler.source import WIDTH, Doc, Group, layout, quoted
-from ein.compiler.source import number as literal
-from ein.compiler.weights import Start, slots, start
+from ein.compiler.source import WIDTH, Group, layout, quoted
+from ein.compiler.weights import TIED, slots
+from ein.compiler.weights import Slot as Kept
 from ein.grammar.tensors import Step
 
 MAX_ATTRIBUTE = 24
@@ -37,19 +40,24 @@ def emit(graph: OpGraph, name: str = "Net", docstring: str | None = None) -> Emi
     """
     if not name.isidentifier() or iskeyword(name) or name in ("torch", "nn", "F", "super"):
         raise ValueError(f"name={name!r}: a class cannot be called so")
-    made = program(graph)
     names = attributes(graph)
+    found = hoisted(program(graph), names.values())
+    made, names = found.program, names | found.attributes
     inputs, body = write(forward(made, names), made.inputs, 8)
     text = (describe(graph) if docstring is None else docstring).strip()
     shapes = "; ".join(shape(made.values[number].step.sizes) for number in made.inputs)
     code = [
         f"class {name}(nn.Module):",
         *([*quoted(text, 4), ""] if text else []),
-        *_constructor(made, names),
+        *constructor(graph, set(_slots(made)), names, found.rows(8)),
         *_signature(inputs, shapes),
         *body,
     ]
-    return EmittedSource("\n".join([*_imports("\n".join(body + code)), "", "", *code, ""]))
+    used = hosts(made.step(number) for number in sorted(made.live))
+    if any(host.name == name for host in used):
+        raise ValueError(f"name={name!r}: what an operator of it is made with is called so")
+    imports = import_lines(_imports("\n".join(body + code)), used)
+    return EmittedSource("\n".join([*imports, "", "", *definitions(used), *code, ""]))
 
 
 def describe(graph: OpGraph) -> str:
@@ -68,33 +76,42 @@ def weight_map(graph: OpGraph) -> dict[str, str]:
     for _, node in graph.uses():
         entries = node.weights
         for slot in slots(node.applied.body):
-            if (node.key, slot.name) not in live:
+            home = slot.home(node.key)
+            if home not in live:
                 continue
+            if slot.key is not None:
+                found[".".join(home)] = names[home]
             for entry in entries:
                 if entry == slot.name or entry.startswith(f"{slot.name}."):
-                    found[f"{node.key}.{entry}"] = names[node.key, slot.name] + entry.removeprefix(slot.name)
+                    found[f"{node.key}.{entry}"] = names[home] + entry.removeprefix(slot.name)
     return found
 
 
 def attributes(graph: OpGraph) -> dict[Slot, str]:
-    """Names in the class of all layers and parameters: `conv1`, `conv2`, `norm1`, `squeeze1_linear`."""
+    """Names in the class of all layers, parameters and buffers: `conv1`, `conv2`, `squeeze1_linear`, `tied_wte`."""
     found: dict[Slot, str] = {}
-    counts: Counter[str] = Counter()
-    taken: set[str] = set()
     for _, node in graph.uses():
-        own = slots(node.applied.body)
+        found |= {slot.home(""): f"{TIED}_{slot.key}" for slot in slots(node.applied.body) if slot.key is not None}
+    counts: Counter[str] = Counter()
+    taken = set(found.values())
+    for _, node in graph.uses():
+        own = [slot for slot in slots(node.applied.body) if slot.key is None]
         if not own or (node.key, own[0].name) in found:
             continue
         base = node.application.name[:MAX_ATTRIBUTE].strip("_") or "op"
         while True:
             counts[base] += 1
             stem = f"{base}{'_' * base[-1].isdigit()}{counts[base]}"
-            names = [stem] if len(own) == 1 else [f"{stem}_{slot.name.removeprefix('param_')}" for slot in own]
+            names = [stem] if len(own) == 1 else [f"{stem}_{_word(slot)}" for slot in own]
             if taken.isdisjoint(names) and len(set(names)) == len(names):
                 break
         taken.update(names)
         found |= {(node.key, slot.name): name for slot, name in zip(own, names, strict=True)}
     return found
+
+
+def _word(slot: Kept) -> str:
+    return slot.name.removeprefix("param_").removeprefix("buffer_")
 
 
 def _slots(made: Program) -> dict[Slot, Step]:
@@ -116,47 +133,3 @@ def _signature(inputs: list[str], shapes: str) -> list[str]:
     if len(line) + len(shapes) + 4 <= WIDTH:
         return [f"{line}  # {shapes}"]
     return [*layout("def forward", Group("", ("self", *inputs)), ":", 4), f"        # {shapes}"]
-
-
-def _constructor(made: Program, names: dict[Slot, str]) -> list[str]:
-    rows = []
-    for slot, step in _slots(made).items():
-        target = f"self.{names[slot]}"
-        rows += _parameter(target, step) if step.op == "weight" else layout(f"{target} = ", layer(step), "", 8)
-    return ["    def __init__(self):", "        super().__init__()", *rows, ""] if rows else []
-
-
-def _parameter(target: str, step: Step) -> list[str]:
-    """A parameter with its start: in one line where torch has a word for it."""
-    begin = start(step)
-    sizes = tuple(map(str, step.sizes)) or ("()",)
-    match begin:
-        case Start("constant", (0.0 | 1.0 as value,)):
-            made = Group("torch.ones" if value else "torch.zeros", sizes)
-        case Start("constant", (value,)):
-            made = Group("torch.full", (str(step.sizes), literal(float(value))))
-        case Start("normal", (0.0, 1.0)):
-            made = Group("torch.randn", sizes)
-        case _:
-            made = Group("torch.empty", sizes)
-    rows = layout(f"{target} = ", Group("nn.Parameter", (made,)), "", 8)
-    return [*rows, *_filling(target, begin, len(step.sizes))]
-
-
-def _filling(target: str, begin: Start, rank: int) -> list[str]:
-    arguments: tuple[Doc, ...]
-    match begin:
-        case Start("uniform", (low, high)):
-            arguments = (literal(low), literal(high))
-        case Start("normal", (mean, std)) if begin.numbers != (0.0, 1.0):
-            arguments = (literal(mean), literal(std))
-        case Start("trunc_normal", (std,)):
-            arguments = (f"std={literal(std)}",)
-        case Start("orthogonal") if rank > 2:
-            blocks = ".data" if rank == 3 else ".data.flatten(0, -3)"
-            return [f"        for block in {target}{blocks}:", "            nn.init.orthogonal_(block)"]
-        case Start("orthogonal"):
-            arguments = ()
-        case _:
-            return []
-    return layout("", Group(f"nn.init.{begin.kind}_", (target, *arguments)), "", 8)

@@ -6,8 +6,12 @@ Axes of a step are counted without the batch; a value that depends on the input 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from ein.compiler.emit_forms import axis_of, dims, form, method
+from ein.compiler.emit_host import application
+from ein.compiler.fillings import drawn
 from ein.compiler.source import (
     ATOM,
     COMPARISON,
@@ -23,10 +27,10 @@ from ein.compiler.source import (
     Row,
     number,
 )
+from ein.grammar.elements import COMPARISONS, is_truth
 from ein.grammar.tensors import Step
 from ein.grammar.vetted import FUNCTIONS, LAYERS, Required
 
-COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
 ATTENTION = "F.scaled_dot_product_attention"
 _INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}
 _FUNCTIONAL = frozenset(("relu", "gelu", "silu", "softplus"))
@@ -40,13 +44,18 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
     is used through a step `cast` of it and of a tensor whose element type it gets.
     """
     match step.op:
-        case "weight":
+        case "weight" | "buffer":
             return Expression(f"self.{attribute}")
+        case "draw":
+            return drawn(step)
         case "number":
             text = number(step.argument("value"))
             return Expression(text, UNARY if text.startswith("-") else ATOM)
+        case "host":
+            return application(step, attribute)
         case "layer":
-            return Expression(Group(f"self.{attribute}", (Hole(0),)))
+            applied = Group(f"self.{attribute}", tuple(map(Hole, range(len(operands)))))
+            return Expression(Row((applied, "[0]")) if LAYERS[step.name].several_results else applied)
         case "function" if step.name == ATTENTION and len(step.sizes) == 2:
             return _attention_of_one_head(step)
         case "function":
@@ -60,11 +69,16 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
         case "concat" | "stack":
             parts = Group("", tuple(Hole(i) for i in range(len(operands))), "[]")
             name = "torch.cat" if step.op == "concat" else "torch.stack"
-            return Expression(Group(name, (parts, f"dim={_axis(step, step.argument('axis'))}")))
+            return Expression(Group(name, (parts, f"dim={axis_of(step, step.argument('axis'))}")))
+        case "part" if step.name == "unbind":
+            at = replace(step, op="index", arguments=(("axis", step.argument("axis")), ("at", step.argument("index"))))
+            return form(at, operands)
         case "part":
             return Expression(Row((chunks(step).doc, f"[{step.argument('index')}]")))
+        case "eye" | "svd" | "qr" | "item" | "scan" | "carried" | "each" | "filled":
+            return _of_lines(step)
         case _:
-            return _view(step, operands[0])
+            return form(step, operands)
 
 
 def _attention_of_one_head(step: Step) -> Expression:
@@ -73,9 +87,46 @@ def _attention_of_one_head(step: Step) -> Expression:
     return Expression(Row((Group(step.name, (*operands, *arguments(step))), "[:, 0]")))
 
 
+def _of_lines(step: Step) -> Expression:
+    """Steps that only the lines of a body make: starts, and what stands around a loop."""
+    match step.op:
+        case "eye":
+            return Expression(Group("torch.eye", tuple(map(str, dict.fromkeys(step.sizes)))))
+        case "svd":
+            return Expression(Group("torch.linalg.svd", (Hole(0), "full_matrices=False")))
+        case "qr":
+            return Expression(Group("torch.linalg.qr", (Hole(0),)))
+        case "item":
+            return Expression(Row((Hole(0, ATOM), f"[{step.argument('which')}]")))
+        case "each":
+            return method("unbind", str(axis_of(step, step.argument("axis"))))
+        case "filled":
+            return _filled(step)
+        case _:
+            return Expression(Row(tuple(Hole(i) for i in range(len(step.inputs)))) if step.op == "scan" else Hole(0))
+
+
+def _filled(step: Step) -> Expression:
+    """For as many examples as the second operand has, in the element type of the first."""
+    sizes: list[Doc] = [Row((Hole(1, ATOM), ".shape[0]"))] if step.batched else []
+    sizes += map(str, step.sizes)
+    value = step.argument("value")
+    if value in (0.0, 1.0):
+        return method("new_ones" if value else "new_zeros", *(sizes or ["()"]))
+    shape = Row(("(", sizes[0], ",)")) if len(sizes) == 1 else Group("", tuple(sizes))
+    return method("new_full", shape, number(value))
+
+
+def stacked(step: Step) -> Expression:
+    """All that a state of a scan is left as, from the list of it."""
+    return Expression(Group("torch.stack", (Hole(0), *([f"dim={int(step.batched)}"] if step.batched else []))))
+
+
 def chunks(step: Step) -> Expression:
     """All the parts that a `part` step takes one of."""
-    return _method("chunk", str(step.argument("of")), f"dim={_axis(step, step.argument('axis'))}")
+    if step.name == "unbind":
+        return method("unbind", str(axis_of(step, step.argument("axis"))))
+    return method("chunk", str(step.argument("of")), f"dim={axis_of(step, step.argument('axis'))}")
 
 
 def layer(step: Step) -> Group:
@@ -88,12 +139,14 @@ def arguments(step: Step) -> list[Doc]:
     row = FUNCTIONS[step.name] if step.op == "function" else LAYERS[step.name]
     given = dict(step.arguments)
     made: list[Doc] = []
+    by_position = True
     for name, _, default in row.parameters:
-        if isinstance(default, Required):
+        by_position = by_position and isinstance(default, Required)
+        if by_position:
             made.append(_literal(given[name]))
         elif given[name] != default:
             made.append(f"{name}={_literal(given[name])}")
-    return made
+    return [*made, *(f"{name}={_literal(value)}" for name, value in row.fixed)]
 
 
 def _literal(value: Any) -> str:
@@ -104,14 +157,6 @@ def _literal(value: Any) -> str:
             return f'"{value}"'
         case _:
             return number(value)
-
-
-def _axis(step: Step, axis: int) -> int:
-    return axis + step.batched
-
-
-def _method(name: str, *arguments: Doc) -> Expression:
-    return Expression(Group(Row((Hole(0, ATOM), f".{name}")), arguments))
 
 
 # --- element by element
@@ -125,41 +170,61 @@ def _pointwise(step: Step, operands: Sequence[Step]) -> Expression:
     match name:
         case "**":
             return Expression(Power(Hole(0, ATOM), Hole(1, UNARY)), POWER)
+        case "//" if step.element == "int":
+            return Expression(Row((Hole(0, PRODUCT), " // ", Hole(1, PRODUCT + 1))), PRODUCT)
+        case "and" | "or":
+            sign = " & " if name == "and" else " | "
+            return Expression(Row((_truth(0, operands), sign, _truth(1, operands))), COMPARISON)
+        case "not":
+            return Expression(Row(("~", _truth(0, operands))), UNARY)
+        case "real" | "imag":
+            return Expression(Row((Hole(0, ATOM), f".{name}")))
+        case "complex":
+            return Expression(Group("torch.complex", (Hole(0), Hole(1))))
         case "//":  # torch's floor_divide has no derivative
             return Expression(Group("torch.floor", (Row((Hole(0, PRODUCT), " / ", Hole(1, PRODUCT + 1))),)))
         case "neg":
-            return Expression(Row(("-", Hole(0, UNARY))), UNARY)
+            return Expression(Row(("-", Hole(0, ATOM))), UNARY)
         case "minimum" | "maximum":
             return _bound(name, operands)
         case "clamp":
             return _clamp(operands)
         case "where":
-            return _where(operands)
+            return _where(step, operands)
     if name in COMPARISONS:
         return Expression(Row((Hole(0, SUM), f" {name} ", Hole(1, SUM))), COMPARISON)
     return Expression(Group(f"{'F' if name in _FUNCTIONAL else 'torch'}.{name}", (Hole(0),)))
 
 
-def is_comparison(step: Step) -> bool:
-    return step.op == "pointwise" and step.name in COMPARISONS
+def cast(truth: int, like: int, step: Step) -> Step:
+    """The truth `step`, which is the value `truth`, as 0 and 1 of the element type of the value `like`."""
+    return Step("cast", (truth, like), step.sizes, batched=step.batched, element=step.element)
 
 
-def cast(comparison: int, like: int, step: Step) -> Step:
-    """The comparison `step`, which is value `comparison`, as 0 and 1 of the element type of the value `like`."""
-    return Step("cast", (comparison, like), step.sizes, batched=step.batched)
-
-
-def _where(operands: Sequence[Step]) -> Expression:
-    """Numbers become floats: of two integers torch would make a tensor of integers."""
-    condition = Hole(0) if is_comparison(operands[0]) else Row((Hole(0, SUM), " != 0"))
-    rest = (number(float(o.argument("value"))) if o.op == "number" else Hole(i) for i, o in enumerate(operands) if i)
+def _where(step: Step, operands: Sequence[Step]) -> Expression:
+    """Numbers become floats, unless all is of integers: of two integers torch would make a tensor of integers."""
+    condition = Hole(0) if _says(operands[0]) else Row((Hole(0, SUM), " != 0"))
+    rest: list[Doc] = [Hole(1), Hole(2)]
+    for i, operand in enumerate(operands):
+        if i and operand.op == "number" and step.element != "int":
+            rest[i - 1] = number(float(operand.argument("value")))
     return Expression(Group("torch.where", (condition, *rest)))
+
+
+def _says(step: Step) -> bool:
+    """Whether the step is boolean as it is written."""
+    return is_truth(step) or step.element == "bool"
+
+
+def _truth(index: int, operands: Sequence[Step]) -> Doc:
+    """An operand of `&`, which binds more tightly than a comparison."""
+    return Hole(index, SUM) if _says(operands[index]) else Row(("(", Hole(index, SUM), " != 0)"))
 
 
 def _clamp(operands: Sequence[Step]) -> Expression:
     x, low, high = operands
     if x.op != "number" and low.op == high.op == "number":
-        return _method("clamp", number(low.argument("value")), number(high.argument("value")))
+        return method("clamp", number(low.argument("value")), number(high.argument("value")))
     inner = _bound("maximum", (x, low), (Hole(0, ATOM), Hole(1, ATOM)))
     if x.op == low.op == "number":
         inner = Expression(number(max(x.argument("value"), low.argument("value"))))
@@ -181,11 +246,13 @@ def _bound(name: str, operands: Sequence[Step], places: tuple[Doc, Doc] = (Hole(
 
 
 def _reduce(step: Step) -> Expression:
-    axes = tuple(_axis(step, axis) for axis in step.argument("axes"))
+    axes = tuple(axis_of(step, axis) for axis in step.argument("axes"))
     if not axes:
         return _reduce_nothing(step)
-    dim = _dims(axes, len(step.sizes) + len(axes) + step.batched)
+    dim = dims(axes, len(step.sizes) + len(axes) + step.batched)
     match step.name:
+        case "argmax" | "argmin" | "any" | "all":
+            return method(step.name, dim)
         case "prod":
             doc: Doc = Hole(0, ATOM)
             for axis in reversed(axes):
@@ -194,9 +261,9 @@ def _reduce(step: Step) -> Expression:
         case "norm":
             return Expression(Group("torch.linalg.vector_norm", (Hole(0), f"dim={dim}")))
         case "var":
-            return _method("var", dim, "correction=0")
+            return method("var", dim, "correction=0")
         case name:
-            return _method(_REDUCTIONS[name], dim)
+            return method(_REDUCTIONS[name], dim)
 
 
 def _reduce_nothing(step: Step) -> Expression:
@@ -208,13 +275,6 @@ def _reduce_nothing(step: Step) -> Expression:
             return Expression(Group("torch.zeros_like", (Hole(0),)))
         case _:
             return Expression(Hole(0))
-
-
-def _dims(axes: tuple[int, ...], rank: int) -> str:
-    """The last axis of several is -1."""
-    if len(axes) == 1:
-        return str(axes[0]) if axes[0] < rank - 1 or not axes[0] else "-1"
-    return str(axes)
 
 
 def _einsum(step: Step, operands: Sequence[Step]) -> Expression:
@@ -256,54 +316,3 @@ def _matrix_product(terms: tuple[str, str], result: str, batched: bool) -> Expre
     first: Doc = Hole(0, PRODUCT) if left.endswith(k) else Row((Hole(0, ATOM), ".mT"))
     second: Doc = Hole(1, PRODUCT + 1) if right.endswith(j) else Row((Hole(1, ATOM), ".mT"))
     return Expression(Row((first, " @ ", second)), PRODUCT)
-
-
-# --- shape
-
-
-def _view(step: Step, operand: Step) -> Expression:
-    match step.op:
-        case "cast":
-            return Expression(Group(Row((Hole(0, ATOM), ".type_as")), (Hole(1),)))
-        case "along":
-            dim = _dims((_axis(step, step.argument("axis")),), len(step.sizes) + step.batched)
-            return _method("flip", dim) if step.name == "flip" else _method(step.name, dim)
-        case "permute":
-            return _permute(step)
-        case "unflatten":
-            return _method("unflatten", str(_axis(step, step.argument("axis"))), str(step.argument("sizes")))
-        case "flatten":
-            first, last = step.argument("first"), step.argument("last")
-            to_the_end = last == len(operand.sizes) - 1
-            axes = (_axis(step, first),) if to_the_end else (_axis(step, first), _axis(step, last))
-            return _method("flatten", *map(str, axes))
-        case "unsqueeze":
-            return _unsqueeze(step)
-        case "expand":
-            return _method("expand", Row((Hole(1, ATOM), ".shape[0]")), *["-1"] * len(step.sizes))
-        case "index":
-            entries = [":"] * _axis(step, step.argument("axis")) + [str(step.argument("at"))]
-            return Expression(Row((Hole(0, ATOM), f"[{', '.join(entries)}]")))
-    raise ValueError(f"a step `{step.op}` has no expression")
-
-
-def _permute(step: Step) -> Expression:
-    order = tuple(_axis(step, axis) for axis in step.argument("order"))
-    order = (0, *order) if step.batched else order
-    moved = [axis for axis, source in enumerate(order) if axis != source]
-    if len(moved) == 2:
-        return _method("transpose", *map(str, moved))
-    return _method("permute", *map(str, order))
-
-
-def _unsqueeze(step: Step) -> Expression:
-    """`x[:, None]`; of the axes that stay whole the last ones are left out, or `...` stands for the first ones."""
-    axes = {_axis(step, axis) for axis in step.argument("axes")}
-    rank = len(step.sizes) + step.batched
-    entries = ["None" if axis in axes else ":" for axis in range(rank)]
-    while entries[-1] == ":":
-        entries.pop()
-    whole = entries.index("None")
-    if whole > 1 and len(entries) == rank and ":" not in entries[whole:]:
-        entries = ["...", *entries[whole:]]
-    return Expression(Row((Hole(0, ATOM), f"[{', '.join(entries)}]")))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
 from ein.compiler import emit_body
 from ein.compiler.program import Program, Slot
-from ein.compiler.source import WIDTH, Doc, Expression, Group, Hole, Row, fill, flat, holes, statement
+from ein.compiler.source import Expression, Hole, Row, fill, flat, holes
 from ein.compiler.weights import Sizes
 from ein.grammar.tensors import Step
 
@@ -24,7 +23,7 @@ MAX_CHARACTERS = 56
 MAX_TARGETS = 4
 """Parts of a tensor that get names of their own; more stay in a tuple."""
 
-_FREE = ("weight", "number")
+_FREE = ("weight", "buffer", "number")
 """Steps that are written wherever they are used, however often."""
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
@@ -44,8 +43,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class Loop:
+    """A `for` over the items of tensors, all at once, or `length` times over nothing.
+
+    It finds the values `states` and leaves `ends` in their place. Each of `rows` is the list of all that one state
+    is left as; None is read by no one.
+    """
+
+    items: tuple[tuple[int, Expression], ...]
+    states: tuple[int, ...]
+    ends: tuple[Expression, ...]
+    rows: tuple[int | None, ...]
     lines: tuple[Line, ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """`order` says after which values of the program each line stands: a number for each, rising."""
+
+    lines: tuple[Line | Loop, ...]
+    order: tuple[int, ...]
     returned: tuple[Expression, ...]
     sizes: tuple[Sizes, ...]
 
@@ -55,12 +73,11 @@ def forward(program: Program, attributes: Mapping[Slot, str]) -> Forward:
     return _Writer(program, attributes).run()
 
 
-Division: TypeAlias = tuple[int, int, int]
-"""What is divided, along which axis, into how many parts."""
+Division: TypeAlias = tuple[int, int, str, int]
+"""What is divided, along which axis, how, into how many parts; the axis is -1 where it is several tensors by itself."""
 
-
-def _division(step: Step) -> Division:
-    return step.inputs[0], step.argument("axis"), step.argument("of")
+_SEVERAL = {"svd": 3, "qr": 2}
+"""Functions that give several tensors, with their number."""
 
 
 class _Raw(NamedTuple):
@@ -77,7 +94,7 @@ class _Raw(NamedTuple):
 class _Writer:
     def __init__(self, program: Program, attributes: Mapping[Slot, str]) -> None:
         self.program = program
-        self.lines: dict[int, Line] = {}
+        self.lines: dict[int, Line | Loop] = {}
         """By the number of the first value that the line makes, which is the order they are written in."""
         self.unnamed: dict[int, Expression] = {}
         """Values that have no name: free ones, and those that wait for the one place that reads them."""
@@ -87,17 +104,46 @@ class _Writer:
         self.parts: dict[Division, dict[int, int]] = {}
         """The parts that are read, by their index."""
         self.fresh = count(len(program.values))
+        self.items: dict[int, list[tuple[int, Expression]]] = {}
+        """What each loop walks along."""
+        self.rows: dict[tuple[int, int], int] = {}
+        """The list of all that a state of a scan is left as, by the scan and the number of the state."""
         self.raw = {number: self._raw(number, attributes) for number in sorted(program.live - {*program.inputs})}
+        self.named = self._named()
         self.reads = self._reads()
 
     def _raw(self, number: int, attributes: Mapping[Slot, str]) -> _Raw:
         value = self.program.values[number]
         step = value.step
-        if step.op == "part":
-            self.parts.setdefault(_division(step), {})[step.argument("index")] = number
+        division = self._division(step)
+        if division is not None:
+            self.parts.setdefault(division, {})[_index(step)] = number
+        elif step.op == "item":
+            row = self.rows.setdefault((step.inputs[0], step.argument("which")), next(self.fresh))
+            return _Raw(emit_body.stacked(step), (row,))
         operands = [self.program.values[source].step for source in step.inputs]
         made = emit_body.expression(step, operands, attributes[value.slot] if value.slot else "")
         return _Raw(made, step.inputs)
+
+    def _division(self, step: Step) -> Division | None:
+        """Of what a step is a part, if it is one."""
+        if step.op == "part":
+            return step.inputs[0], step.argument("axis"), step.name, step.argument("of")
+        source = self.program.step(step.inputs[0]).op if step.op == "item" else ""
+        return (step.inputs[0], -1, source, _SEVERAL[source]) if source in _SEVERAL else None
+
+    def _named(self) -> set[int]:
+        """Values that need a name: states, and what is read across the edge of a loop."""
+        found: set[int] = set()
+        for number in self.raw:
+            value = self.program.values[number]
+            if value.step.op == "scan":
+                found.update(value.step.inputs)
+            elif value.step.op == "carried":
+                found.add(number)
+            elif value.step.op != "each":
+                found.update(i for i in value.step.inputs if self.program.values[i].loop != value.loop)
+        return found
 
     def _reads(self) -> Counter[int]:
         """How often each value occurs in the text of the others and of the results."""
@@ -105,30 +151,50 @@ class _Writer:
         for number, raw in self.raw.items():
             if not self._is_divided(number):
                 found.update(raw.reads)
-        found.update(source for (source, _, _), parts in self.parts.items() if len(parts) > 1)
+        found.update(source for (source, *_), parts in self.parts.items() if len(parts) > 1)
         return found
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
-        step = self.program.values[number].step
-        return step.op == "part" and len(self.parts[_division(step)]) > 1
+        division = self._division(self.program.values[number].step)
+        return division is not None and len(self.parts[division]) > 1
 
     def run(self) -> Forward:
         for number, raw in self.raw.items():
+            value = self.program.values[number]
             if self._is_divided(number):
                 self._divide(number)
+            elif value.step.op == "scan":
+                self._loop(number, value.step)
+            elif value.step.op == "each":
+                assert value.loop is not None
+                self.items.setdefault(value.loop, []).append((number, self._inlined(raw)))
             else:
                 self._value(number, self._inlined(raw))
         results = self.program.results
-        returned = tuple(self._inlined(_Raw(Expression(Hole(0)), (number,))) for number in results)
-        lines = tuple(self.lines[number] for number in sorted(self.lines))
-        return Forward(lines, returned, tuple(map(self._sizes, results)))
+        returned = tuple(map(self._read, results))
+        order = tuple(sorted(self.lines))
+        return Forward(tuple(self.lines[number] for number in order), order, returned, tuple(map(self._sizes, results)))
+
+    def _read(self, number: int) -> Expression:
+        return self._inlined(_Raw(Expression(Hole(0)), (number,)))
+
+    def _loop(self, number: int, step: Step) -> None:
+        """Gathers the lines of the values inside."""
+        inside = step.argument("loop")
+        own = [at for at in sorted(self.lines) if self.program.values[at].loop == inside]
+        lines = tuple(line for at in own if isinstance(line := self.lines.pop(at), Line))
+        states = step.argument("states")
+        rows = tuple(self.rows.get((number, which)) for which in range(len(states)))
+        ends = tuple(map(self._read, step.inputs))
+        items = tuple(self.items.get(inside, ()))
+        self.lines[number] = Loop(items, states, ends, rows, lines, step.argument("length"))
 
     def _value(self, number: int, expression: Expression) -> None:
         value = self.program.values[number]
         if value.step.op in _FREE:
             self._leave(number, expression, _extent(expression))
-        elif self.reads[number] == 1 and not value.in_order:
+        elif self.reads[number] == 1 and not value.in_order and number not in self.named:
             self._leave(number, expression, _extent(expression))
             self.waiting.add(number)
         else:
@@ -174,11 +240,14 @@ class _Writer:
     def _divide(self, number: int) -> None:
         """All parts of a value on one line, at the first of them."""
         step = self.program.values[number].step
-        parts = self.parts[_division(step)]
+        division = self._division(step)
+        assert division is not None
+        parts = self.parts[division]
         if number != min(parts.values()):
             return
-        divided = self._inlined(_Raw(emit_body.chunks(step), step.inputs))
-        total = step.argument("of")
+        whole_of = emit_body.chunks(step) if step.op == "part" else Expression(Hole(0))
+        divided = self._inlined(_Raw(whole_of, step.inputs))
+        total = division[-1]
         if total <= MAX_TARGETS:
             self.lines[number] = Line(tuple(parts.get(i) for i in range(total)), divided, step.sizes)
             return
@@ -192,94 +261,13 @@ class _Writer:
         return self.program.values[number].step.sizes
 
 
+def _index(step: Step) -> int:
+    """Which part or item a step is."""
+    found: int = step.argument("index" if step.op == "part" else "which")
+    return found
+
+
 def _extent(expression: Expression) -> tuple[int, int]:
     """Calls and characters."""
     text = flat(expression.doc)
     return text.count("("), len(text)
-
-
-# --- names and text
-
-
-def write(found: Forward, inputs: Sequence[int], indent: int) -> tuple[list[str], list[str]]:
-    """The names of the inputs, and the lines of the body of `forward`."""
-    naming = _Naming(found, inputs)
-    body: list[str] = []
-    for at, line in enumerate(found.lines):
-        text = naming.filled(line.expression)
-        targets = ", ".join(naming.assign(at, line))
-        comment = f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
-        body += statement(f"{targets} = ", text.doc, comment, indent)
-    results = [naming.filled(expression).doc for expression in found.returned]
-    sizes = dict.fromkeys(map(shape, found.sizes))
-    body += statement(
-        "return ", results[0] if len(results) == 1 else several(results, indent), "; ".join(sizes), indent
-    )
-    return [naming.names[number] for number in inputs], body
-
-
-def several(results: list[Doc], indent: int) -> Doc:
-    """A tuple, in parentheses only where it takes several lines."""
-    bare = ", ".join(map(flat, results))
-    return bare if indent + len(f"return {bare}") <= WIDTH else Group("", tuple(results))
-
-
-def shape(sizes: Sizes) -> str:
-    """`64 x 32 x 32`."""
-    return " x ".join(map(str, sizes)) or "a number"
-
-
-class _Naming:
-    """Names are taken again as soon as their value has been read for the last time."""
-
-    def __init__(self, found: Forward, inputs: Sequence[int]) -> None:
-        self.tensors, self.tuples = _Names(_tensor_name), _Names(_tuple_name)
-        self.names = {number: self.tensors.take() for number in inputs}
-        self.last: dict[int, int] = {}
-        for at, line in enumerate(found.lines):
-            self.last |= dict.fromkeys(holes(line.expression.doc), at)
-        for returned in found.returned:
-            self.last |= dict.fromkeys(holes(returned.doc), len(found.lines))
-
-    def filled(self, expression: Expression) -> Expression:
-        return Expression(fill(expression.doc, lambda number: Expression(self.names[number])), expression.binding)
-
-    def assign(self, at: int, line: Line) -> list[str]:
-        """Names for the targets of line `at`, which may be those of what it reads for the last time."""
-        for number in set(holes(line.expression.doc)):
-            if self.last[number] == at:
-                self.tensors.give_back(self.names[number])
-                self.tuples.give_back(self.names[number])
-        names = self.tuples if line.tuple else self.tensors
-        for target in line.targets:
-            if target is not None:
-                self.names[target] = names.take()
-        return ["_" if target is None else self.names[target] for target in line.targets]
-
-
-class _Names:
-    """The first name that is free, of an endless row."""
-
-    def __init__(self, name: Callable[[int], str]) -> None:
-        self.name = name
-        self.used: dict[str, int] = {}
-        self.free: list[int] = []
-
-    def take(self) -> str:
-        index = heappop(self.free) if self.free else len(self.used)
-        name = self.name(index)
-        self.used[name] = index
-        return name
-
-    def give_back(self, name: str) -> None:
-        """A name of another row is none of ours."""
-        if name in self.used:
-            heappush(self.free, self.used[name])
-
-
-def _tensor_name(index: int) -> str:
-    return _NAMES[index] if index < len(_NAMES) else f"x{index - len(_NAMES) + 1}"
-
-
-def _tuple_name(index: int) -> str:
-    return f"parts{index + 1}" if index else "parts"

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
+from math import prod
 from typing import NamedTuple
 
 import networkx as nx
 
 from ein.compiler.nodes import Input, Node, Output, Use
+from ein.compiler.weights import TIED
 from ein.grammar.cfg import Cost
 from ein.grammar.types import Tensor, merge
 
@@ -231,6 +233,11 @@ def _verify_keys(graph: OpGraph) -> None:
                 f"{label(number, node)} and {label(other, same)} are to share the weights {node.key},"
                 f" and these differ: {node.weights} and {same.weights}"
             )
+    tied: dict[str, tuple[int, ...]] = {}
+    for number, node in graph.uses():
+        for key, sizes in node.ties.items():
+            if tied.setdefault(key, sizes) != sizes:
+                raise InternalError(f"{label(number, node)} ties {key} of {sizes} to {tied[key]}")
 
 
 def label(number: int, node: Node) -> str:
@@ -241,12 +248,15 @@ def cost(graph: OpGraph) -> Cost:
     """Of the graph as it is: every use of an operator is a module, shared weights count once."""
     total = Cost()
     seen: set[str] = set()
+    keyed: dict[str, int] = {}
     for _, node in graph.uses():
         one = node.applied.cost
-        shared = 0 if node.key in seen else one.parameters
+        ties = {key: prod(sizes) for key, sizes in node.ties.items()}
+        own = 0 if node.key in seen else one.parameters - sum(ties.values())
         seen.add(node.key)
-        total += Cost(one.modules, shared, one.macs, one.elements)
-    return total
+        keyed.update(ties)
+        total += Cost(one.modules, own, one.macs, one.elements)
+    return total + Cost(parameters=sum(keyed.values()))
 
 
 def to_text(graph: OpGraph) -> str:
@@ -264,7 +274,9 @@ def _row(graph: OpGraph, number: int, node: Node) -> tuple[str, str]:
         case Output():
             return f"output({read}) : {_types_text(node.inputs)}", ""
         case Use():
-            notes = ([node.key] if node.weights else []) + ([" > ".join(map(str, node.path))] if node.path else [])
+            notes = [node.key] if node.weights else []
+            notes += [f"{TIED} {key}" for key in node.ties]
+            notes += [" > ".join(map(str, node.path))] if node.path else []
             return f"%{number} = {node.text}({read}) : {_types_text(node.outputs)}", "; ".join(notes)
 
 

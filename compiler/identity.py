@@ -8,16 +8,19 @@ changes no id. `VERSION` is part of the id and changes with the normal form.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from functools import lru_cache
 
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Input, Use
 from ein.compiler.passes.wires import remove_wires
+from ein.compiler.weights import slots
 from ein.grammar import syntax as s
 from ein.grammar.cfg import Applied, value_text
 from ein.grammar.derivation import Derivation
 from ein.grammar.printer import print_statement
+from ein.grammar.tensors import all_steps
 
 VERSION = 1
 
@@ -32,7 +35,7 @@ def identity(graph: OpGraph) -> str:
 
     The nodes are listed as the output reaches them, inputs in order; each says its operator, arguments,
     sources, and which weights it holds, by the order in which weights are met. So shared and separate
-    weights differ, and so do `a - b` and `b - a`.
+    weights differ, and so do `a - b` and `b - a`; but not the names of keys, nor a key that ties nothing.
     """
     listing = _Listing(remove_wires(graph).graph)
     text = "\n".join(listing.rows())
@@ -44,6 +47,8 @@ class _Listing:
         self.graph = graph
         self.index: dict[int, int] = {}
         self.weights: dict[str, int] = {}
+        self.keys: dict[str, int] = {}
+        self.tying = _tying(graph)
         self.known: dict[str, int] = {}
         self.lines: list[str] = []
 
@@ -69,8 +74,8 @@ class _Listing:
             types = node.outputs if isinstance(node, Input) else node.inputs
             self._add(number, f"{type(node).__name__} {fed} {' '.join(f'{t.kind}{list(t.sizes)}' for t in types)}")
             return
-        row = f"{_meaning(node.applied)} {fed}"
-        if node.weights:
+        row = f"{self._meaning(node.applied)} {fed}"
+        if any(slot.key not in self.tying for slot in slots(node.applied.body)):
             kept = self.weights.setdefault(node.key, len(self.weights))
             self._add(number, f"{row} weights {kept}")
         elif row in self.known and not _random(node.applied):
@@ -83,16 +88,30 @@ class _Listing:
         self.lines.append(row)
         return self.index[number]
 
+    def _meaning(self, applied: Applied) -> str:
+        """Operator and arguments: its declaration, since another file may call something else by its name."""
+        keys = applied.operator.keys
+        said = [
+            f"{name}={self._key(value) if name in keys else value_text(value)}"
+            for name, value in applied.arguments.items()
+        ]
+        return f"{_declared(applied.operator.declaration)}({','.join(said)})"
+
+    def _key(self, key: str) -> str:
+        """Keys by the order in which they are met."""
+        return str(self.keys.setdefault(key, len(self.keys))) if key in self.tying else "none"
+
+
+def _tying(graph: OpGraph) -> set[str]:
+    """The keys that tie one weight to another."""
+    homes = {(node.key, slot.name, slot.key) for _, node in graph.uses() for slot in slots(node.applied.body)}
+    found = Counter(key for _, _, key in homes if key is not None)
+    return {key for key, count in found.items() if count > 1}
+
 
 def _random(applied: Applied) -> bool:
     """Whether two uses on one input may give different results."""
-    return any(step.name == "dropout" for step in applied.body.steps)
-
-
-def _meaning(applied: Applied) -> str:
-    """Operator and arguments: its declaration, since another file may call something else by its name."""
-    arguments = ",".join(f"{name}={value_text(value)}" for name, value in applied.arguments.items())
-    return f"{_declared(applied.operator.declaration)}({arguments})"
+    return any(step.op == "host" or step.name == "dropout" for step in all_steps(applied.body))
 
 
 @lru_cache(maxsize=4096)

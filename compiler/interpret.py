@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
-from ein.compiler.weights import Start, slots, start
-from ein.grammar.tensors import Step
+from ein.compiler.operations import OPERATIONS, dropout
+from ein.compiler.weights import TIED, Slot, Start, slots, start
+from ein.grammar.tensors import Body, Step
+from ein.grammar.vetted import LAYERS
 
-Value: TypeAlias = "Tensor | int | float"
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a body keeps: by the path of a slot the parameter, the buffer or the layer."""
+
+    slots: Mapping[tuple[int, ...], Any]
+    training: bool = False
 
 
 class Interpreter(nn.Module):
@@ -28,9 +36,11 @@ class Interpreter(nn.Module):
         super().__init__()
         self.graph = graph
         self.uses = tuple(graph.uses())
+        tied = nn.Module()
+        self.add_module(TIED, tied)
         for _, node in self.uses:
-            if node.weights and node.key not in self._modules:
-                self.add_module(node.key, Cell(node))
+            if slots(node.applied.body) and node.key not in self._modules:
+                self.add_module(node.key, Cell(node.applied.body, tied))
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         at = {Port(self.graph.input, port): value for port, value in enumerate(inputs)}
@@ -43,35 +53,112 @@ class Interpreter(nn.Module):
     def run(self, node: Use, inputs: list[Tensor]) -> list[Tensor]:
         """The results of one use of an operator."""
         body = node.applied.body
-        cell = self._modules.get(node.key)
-        names = {slot.index: slot.name for slot in slots(body)}
-        values: list[Any] = []
-        for index, step in enumerate(body.steps):
-            if step.op == "input":
-                values.append(inputs[step.argument("which")])
-            elif step.op == "weight":
-                values.append(getattr(cell, names[index]))
-            elif step.op == "layer":
-                values.append(getattr(cell, names[index])(values[step.inputs[0]]))
-            else:
-                batched = [body.steps[source].batched for source in step.inputs]
-                values.append(OPERATIONS[step.op](step, batched, *(values[source] for source in step.inputs)))
+        values = run_steps(body, self._modules.get(node.key), inputs, self.training)
         return [values[result] for result in body.results]
 
 
 class Cell(nn.Module):
-    """The layers and parameters of one use of an operator, or of several that share them."""
+    """The layers, parameters and buffers of one use of an operator, or of several that share them.
 
-    def __init__(self, node: Use) -> None:
+    Parameters with a key are kept in `tied`, which many cells have in common.
+    """
+
+    tied: nn.Module
+
+    def __init__(self, body: Body, tied: nn.Module | None = None) -> None:
         super().__init__()
-        for slot in slots(node.applied.body):
-            if slot.step.op == "weight":
-                self.register_parameter(
-                    slot.name, nn.Parameter(initialise(torch.empty(slot.step.sizes), start(slot.step)))
-                )
-            else:
+        self.__dict__["tied"] = tied or nn.Module()  # no part of this module, which does not own it
+        computed: list[Any] = []
+        for slot in slots(body):
+            if slot.step.op == "layer":
                 layer = getattr(nn, slot.step.name.removeprefix("nn."))
-                self.add_module(slot.name, layer(**dict(slot.step.arguments)))
+                self.add_module(slot.name, layer(**dict((*slot.step.arguments, *LAYERS[slot.step.name].fixed))))
+            elif slot.step.op == "host":
+                self.add_module(slot.name, slot.step.argument("host").make())
+            elif slot.key is None or not hasattr(self.tied, slot.home("")[1]):
+                self._compute(body.starts, slot.step.argument("after"), computed)
+                self._keep(slot, computed)
+
+    @torch.no_grad()
+    def _compute(self, steps: Sequence[Step], count: int, computed: list[Any]) -> None:
+        """What the first `count` starts are, in `computed`: so that all that is drawn is drawn in textual order."""
+        for step in steps[len(computed) : count]:
+            if step.op == "draw":
+                computed.append(initialise(torch.empty(step.sizes), start(step)))
+            else:
+                computed.append(_value(step, computed, steps, Kept({}), (), ()))
+
+    def _keep(self, slot: Slot, computed: list[Any]) -> None:
+        begin = start(slot.step)
+        if begin.kind == "computed":
+            value = computed[int(begin.numbers[0])].clone(memory_format=torch.contiguous_format)
+        else:
+            value = initialise(torch.empty(slot.step.sizes), begin)
+        if slot.step.op == "buffer":
+            self.register_buffer(slot.name, value)
+        elif slot.key is not None:
+            self.tied.register_parameter(slot.home("")[1], nn.Parameter(value))
+        else:
+            self.register_parameter(slot.name, nn.Parameter(value))
+
+    def kept(self, slot: Slot) -> Any:
+        return getattr(self, slot.name) if slot.key is None else getattr(self.tied, slot.home("")[1])
+
+
+def run_steps(body: Body, cell: nn.Module | None, inputs: Sequence[Tensor], training: bool = False) -> list[Any]:
+    """The value of each step; `cell` is the `Cell` of the body, and may be left out where the body keeps nothing."""
+    kept = {slot.path: cell.kept(slot) for slot in slots(body)} if isinstance(cell, Cell) else {}
+    return _run(body, Kept(kept, training), inputs, ())
+
+
+def _run(body: Body, kept: Kept, inputs: Sequence[Tensor], path: tuple[int, ...]) -> list[Any]:
+    values: list[Any] = []
+    for step in body.steps:
+        values.append(_value(step, values, body.steps, kept, inputs, (*path, len(values))))
+    return values
+
+
+def _value(
+    step: Step, values: list[Any], steps: Sequence[Step], kept: Kept, inputs: Sequence[Tensor], path: tuple[int, ...]
+) -> Any:
+    """What a step gives; `values` are those of the steps before it."""
+    operands = [values[source] for source in step.inputs]
+    match step.op:
+        case "input":
+            return inputs[step.argument("which")]
+        case "weight" | "buffer":
+            return kept.slots[path]
+        case "layer":
+            result = kept.slots[path](*operands)
+            return result[0] if LAYERS[step.name].several_results else result
+        case "host":
+            return (kept.slots[path] if path in kept.slots else step.argument("host").make())(*operands)
+        case "range":
+            return torch.arange(*step.sizes, device=inputs[0].device if inputs else None)
+        case "dropout":
+            return dropout(step, operands[0], kept.training)
+        case "scan":
+            return _scan(step, [steps[source].batched for source in step.inputs], operands, kept, path)
+        case _:
+            return OPERATIONS[step.op](step, [steps[source].batched for source in step.inputs], *operands)
+
+
+def _scan(
+    step: Step, batched: list[bool], operands: list[Tensor], kept: Kept, path: tuple[int, ...]
+) -> tuple[Tensor, ...]:
+    """All values of each state, the axis that is walked along in front."""
+    body, sliced = step.argument("body"), step.argument("sliced")
+    fixed, states = operands[: len(sliced)], operands[len(sliced) :]
+    rows: list[list[Tensor]] = []
+    for at in range(step.argument("length")):
+        given = [
+            value if axis is None else value.select(axis + int(has), at)
+            for value, axis, has in zip(fixed, sliced, batched, strict=False)
+        ]
+        values = _run(body, kept, [*given, *states], path)
+        states = [values[result] for result in body.results]
+        rows.append(states)
+    return tuple(torch.stack(column, int(step.batched)) for column in zip(*rows, strict=True))
 
 
 @torch.no_grad()
@@ -91,150 +178,3 @@ def initialise(tensor: Tensor, begin: Start) -> Tensor:
                 nn.init.orthogonal_(block)
             return tensor
     raise ValueError(f"there is no start `{begin.kind}`")
-
-
-# --- steps: (the step, whether each operand has the batch in front, operands) -> value
-
-
-def _function(step: Step, batched: list[bool], *tensors: Tensor) -> Tensor:
-    function: Callable[..., Tensor] = getattr(F, step.name.removeprefix("F."))
-    return function(*tensors, **dict(step.arguments))
-
-
-def _pointwise(step: Step, batched: list[bool], *operands: Value) -> Tensor:
-    return POINTWISE[step.name](*operands) if step.name in POINTWISE else getattr(torch, step.name)(*operands)
-
-
-def _compared(compare: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
-    """As 0 and 1, of the element type of the first tensor."""
-
-    def function(a: Any, b: Any) -> Tensor:
-        return compare(a, b).to((a if isinstance(a, Tensor) else b).dtype)
-
-    return function
-
-
-def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Numbers among the operands become tensors like the first operand that is one."""
-
-    def applied(*operands: Any) -> Tensor:
-        like = next(operand for operand in operands if isinstance(operand, Tensor))
-        return function(*(o if isinstance(o, Tensor) else torch.full_like(like, o) for o in operands))
-
-    return applied
-
-
-def _where(condition: Any, a: Any, b: Any) -> Tensor:
-    a, b = (float(value) if isinstance(value, int) else value for value in (a, b))
-    return torch.where(condition != 0, a, b)
-
-
-POINTWISE: dict[str, Callable[..., Tensor]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
-    "//": lambda a, b: torch.floor(a / b),
-    "%": lambda a, b: a % b,
-    "**": lambda a, b: a**b,
-    "neg": torch.neg,
-    "<": _compared(lambda a, b: a < b),
-    "<=": _compared(lambda a, b: a <= b),
-    ">": _compared(lambda a, b: a > b),
-    ">=": _compared(lambda a, b: a >= b),
-    "==": _compared(lambda a, b: a == b),
-    "!=": _compared(lambda a, b: a != b),
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "softplus": F.softplus,
-    "minimum": _tensors(torch.minimum),
-    "maximum": _tensors(torch.maximum),
-    "clamp": _tensors(lambda x, low, high: torch.minimum(torch.maximum(x, low), high)),
-    "where": _where,
-}
-
-
-def _axis(step: Step, axis: int) -> int:
-    return axis + int(step.batched)
-
-
-def _reduce(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    """A run of no axes leaves `x`, its size or zeros; torch would take none for all."""
-    axes = [_axis(step, axis) for axis in step.argument("axes")]
-    return _REDUCTIONS[step.name](x, axes) if axes else _OVER_NOTHING.get(step.name, torch.clone)(x)
-
-
-def _prod(x: Tensor, axes: list[int]) -> Tensor:
-    for axis in reversed(axes):
-        x = torch.prod(x, axis)
-    return x
-
-
-_REDUCTIONS: dict[str, Callable[[Tensor, list[int]], Tensor]] = {
-    "sum": torch.sum,
-    "mean": torch.mean,
-    "max": torch.amax,
-    "min": torch.amin,
-    "prod": _prod,
-    "logsumexp": torch.logsumexp,
-    "var": lambda x, axes: torch.var(x, axes, correction=0),
-    "norm": lambda x, axes: torch.linalg.vector_norm(x, dim=axes),
-}
-_OVER_NOTHING: dict[str, Callable[[Tensor], Tensor]] = {"norm": torch.abs, "var": torch.zeros_like}
-
-
-def _along(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    axis = _axis(step, step.argument("axis"))
-    function: Callable[..., Tensor] = getattr(torch, step.name)
-    return function(x, [axis] if step.name == "flip" else axis)
-
-
-def _permute(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    order = [_axis(step, axis) for axis in step.argument("order")]
-    return x.permute([0, *order] if step.batched else order)
-
-
-def _unflatten(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    return x.reshape([*x.shape[: int(step.batched)], *step.sizes])
-
-
-def _unsqueeze(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    for axis in step.argument("axes"):
-        x = x.unsqueeze(_axis(step, axis))
-    return x
-
-
-def _einsum(step: Step, batched: list[bool], *operands: Tensor) -> Tensor:
-    """The letter `b` is the batch; no axis has it."""
-    terms, result = step.argument("letters")
-    written = ["b" * has + term for has, term in zip(batched, terms, strict=True)]
-    return torch.einsum(f"{','.join(written)}->{'b' * step.batched}{result}", *operands)
-
-
-def _part(step: Step, batched: list[bool], x: Tensor) -> Tensor:
-    axis = _axis(step, step.argument("axis"))
-    size = x.shape[axis] // step.argument("of")
-    return x.narrow(axis, step.argument("index") * size, size)
-
-
-def _expand(step: Step, batched: list[bool], x: Tensor, like: Tensor) -> Tensor:
-    return x.expand(len(like), *x.shape)
-
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "number": lambda step, batched: step.argument("value"),
-    "function": _function,
-    "pointwise": _pointwise,
-    "reduce": _reduce,
-    "along": _along,
-    "permute": _permute,
-    "unflatten": _unflatten,
-    "flatten": _unflatten,
-    "unsqueeze": _unsqueeze,
-    "einsum": _einsum,
-    "concat": lambda step, batched, *parts: torch.cat(parts, _axis(step, step.argument("axis"))),
-    "stack": lambda step, batched, *parts: torch.stack(parts, _axis(step, step.argument("axis"))),
-    "part": _part,
-    "index": lambda step, batched, x: x.select(_axis(step, step.argument("axis")), step.argument("at")),
-    "expand": _expand,
-}

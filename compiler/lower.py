@@ -7,20 +7,25 @@ weights of its own; tied copies get the same keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Input, Output, Scope, Use
-from ein.grammar.term import Copies, Named, Op, Parallel, Repeated, Series, TypedTerm
+from ein.grammar.term import Copies, Let, Named, Op, Parallel, Repeated, Series, TypedTerm, Variable
+from ein.grammar.ties import check_ties
 from ein.grammar.types import Bundle, ValueType, leaves
 
 Ports: TypeAlias = tuple[Port, ...]
 
 
 def lower(term: TypedTerm) -> OpGraph:
-    """The graph of a term. Iterative, so any nesting will do."""
+    """The graph of a term. Iterative, so any nesting will do.
+
+    Raises EinError where places share weights that have different shapes there.
+    """
+    check_ties(term)
     return _Lowering().run(term)
 
 
@@ -62,7 +67,22 @@ class _Untie:
     """Keys as before the last `_Tie`."""
 
 
-_Task: TypeAlias = "TypedTerm | _Tied | _Branch | _Keep | _Join | _Leave | _Tie | _Untie"
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """The result at hand is the value of these variables, of as many ports each; go on with `ports`."""
+
+    names: tuple[tuple[str, int], ...]
+    ports: Ports
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Variables as they were."""
+
+    variables: Mapping[str, Ports]
+
+
+_Task: TypeAlias = "TypedTerm | _Tied | _Branch | _Keep | _Join | _Leave | _Tie | _Untie | _Name | _Scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,7 @@ class _Lowering:
     keys: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     replays: list[tuple[int, int]] = field(default_factory=list)
+    variables: Mapping[str, Ports] = field(default_factory=dict)
 
     def run(self, term: TypedTerm) -> OpGraph:
         given = Input(tuple(leaves(term.input)))
@@ -106,11 +127,20 @@ class _Lowering:
                     self.path = (*self.path, Scope(task.label))
             case Series(parts):
                 self.tasks += reversed(parts)
-            case Parallel(parts):
-                self._branches(parts, _pieces(self.ports, [part.input for part in parts]))
-            case Copies(body, count, tied):
-                pieces = _pieces(self.ports, _members(task.input))
+            case Parallel(parts, takes):
+                self._branches(parts, self._inputs(parts, takes))
+            case Copies(body, count, tied, takes):
+                pieces = _pieces(self.ports, _members(task.input)) if takes else (self.ports,) * count
                 self._repeat((body,) * count, pieces, tied)
+            case Let():
+                self._let(task)
+            case Variable(name):
+                self.ports = self.variables[name]
+            case _Name(names, ports):
+                self._assign(names)
+                self.ports = ports
+            case _Scope(variables):
+                self.variables = variables
             case Repeated(parts, tied):
                 self._repeat(parts, None, tied)
             case _Tied(parts, pieces):
@@ -130,6 +160,7 @@ class _Lowering:
                 self.replays.pop()
 
     def _use(self, op: Op) -> None:
+        _ = op.applied.checked_body
         use = Use(op.application, op.applied, self._key(op.application.name), op.span, self.path)
         number = self.draft.add(use, self.ports)
         self.ports = tuple(Port(number, i) for i in range(len(use.outputs)))
@@ -144,6 +175,27 @@ class _Lowering:
             key = f"{name}_{self.counts[name]}"
         self.keys.append(key)
         return key
+
+    def _inputs(self, parts: Sequence[TypedTerm], takes: tuple[bool, ...]) -> Sequence[Ports]:
+        """The ports that each branch begins with."""
+        wanted = [part.input for part, takes_one in zip(parts, takes, strict=True) if takes_one]
+        given = iter(_pieces(self.ports, wanted))
+        return [next(given) if takes_one else self.ports for takes_one in takes]
+
+    def _let(self, let: Let) -> None:
+        tasks: list[_Task] = []
+        for names, value in let.bindings:
+            types = [value.output] if len(names) == 1 else _members(value.output)
+            counts = [sum(1 for _ in leaves(type)) for type in types]
+            tasks += [value, _Name(tuple(zip(names, counts, strict=True)), self.ports)]
+        self.tasks += [_Scope(self.variables), let.body, *reversed(tasks)]
+
+    def _assign(self, names: tuple[tuple[str, int], ...]) -> None:
+        found, first = dict(self.variables), 0
+        for name, count in names:
+            found[name] = self.ports[first : first + count]
+            first += count
+        self.variables = found
 
     def _branches(self, parts: Sequence[TypedTerm], pieces: Sequence[Ports]) -> None:
         self.tasks.append(_Join(len(parts)))

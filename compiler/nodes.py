@@ -78,8 +78,13 @@ class Use:
 
     @property
     def weights(self) -> Entries:
-        """Shapes of what it keeps (trained or not), by name within the use."""
+        """Shapes of what it keeps (trained or not), by name within the use; without what a key ties to others."""
         return entries(self.applied.body)
+
+    @property
+    def ties(self) -> Entries:
+        """Shapes of the parameters that have a key, by key."""
+        return self.applied.ties
 
 
 Node: TypeAlias = Input | Output | Use

@@ -1,20 +1,28 @@
-"""A graph as one list of steps, in which wires are gone: every value says which values it is made of."""
+"""A graph as one list of steps, in which wires are gone: every value says which values it is made of.
+
+A scan is written out as one of its steps. The values inside have its number as `loop`; those that it walks along
+are steps `each`, its states as a step finds them are steps `carried` (which stand before the loop and are what the
+states start from), and the step `scan` reads the states as a step leaves them. `item` is all values of one state.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import TypeAlias
 
-from ein.compiler.emit_body import cast, is_comparison
+from ein.compiler.emit_body import cast
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Use
-from ein.compiler.weights import slots
-from ein.grammar.tensors import Step
+from ein.compiler.weights import slots, start
+from ein.grammar.elements import COMPARISONS, is_truth
+from ein.grammar.tensors import Body, Step
 
 Slot: TypeAlias = tuple[str, str]
-"""Where weights are kept: (key of the use, name of the slot in its body)."""
+"""Where weights are kept: see `ein.compiler.weights.Slot.home`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,8 @@ class Value:
     step: Step
     slot: Slot | None = None
     in_order: bool = False
-    """It changes what the network keeps, and another value does too: their order matters."""
+    """It changes what the network keeps, or draws, and another value does too: their order matters."""
+    loop: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,76 +61,144 @@ class Program:
 
 def program(graph: OpGraph) -> Program:
     """The values of a graph, in the order of its nodes."""
-    return _Flattening(graph).run()
+    keys = Counter(node.key for _, node in graph.uses())
+    made = _Flattening({key for key, count in keys.items() if count > 1})
+    at: dict[Port, int] = {}
+    inputs: tuple[int, ...] = ()
+    results: tuple[int, ...] = ()
+    for number, node in graph.nodes():
+        sources = [at[source] for source in graph.sources(number)]
+        match node:
+            case Input(types):
+                found = inputs = tuple(made.add(Step("input", (), leaf.sizes, element=leaf.element)) for leaf in types)
+            case Use():
+                found = made.use(node, sources)
+            case _:
+                results = tuple(sources)
+        at |= {Port(number, port): value for port, value in enumerate(found)}
+    return Program(tuple(made.values), inputs, results)
+
+
+def start_program(body: Body) -> tuple[Program, tuple[int, ...]]:
+    """What is computed for the weights of a body when a network is built, and for each start the number of its value.
+
+    The results are the starts that weights have, in the order of their slots.
+    """
+    made = _Flattening(set())
+    local = tuple(made.body(body.starts, [], {}, ""))
+    begins = [start(slot.step) for slot in slots(body) if slot.step.op not in ("layer", "host")]
+    results = tuple(local[int(begin.numbers[0])] for begin in begins if begin.kind == "computed")
+    return Program(tuple(made.values), (), results), local
 
 
 class _Flattening:
-    def __init__(self, graph: OpGraph) -> None:
-        self.graph = graph
+    def __init__(self, shared: set[str]) -> None:
+        self.shared = shared
         self.values: list[Value] = []
-        self.at: dict[Port, int] = {}
         self.weights: dict[Slot, int] = {}
-        self.parts: dict[Step, int] = {}
-        self.casts: dict[int, int] = {}
-        keys = Counter(node.key for _, node in graph.uses())
-        self.shared = {key for key, count in keys.items() if count > 1}
+        self.parts: dict[tuple[int | None, Step], int] = {}
+        self.casts: dict[tuple[int | None, int], int] = {}
+        self.loop: int | None = None
+        self.loops = count()
 
-    def run(self) -> Program:
-        inputs: tuple[int, ...] = ()
-        results: tuple[int, ...] = ()
-        for number, node in self.graph.nodes():
-            match node:
-                case Input(types):
-                    made = [self._add(Value(Step("input", (), leaf.sizes))) for leaf in types]
-                    self.at |= {Port(number, i): value for i, value in enumerate(made)}
-                    inputs = tuple(made)
-                case Use():
-                    self._use(number, node)
-                case _:
-                    results = tuple(self.at[source] for source in self.graph.sources(number))
-        return Program(tuple(self.values), inputs, results)
-
-    def _use(self, number: int, node: Use) -> None:
+    def use(self, node: Use, sources: list[int]) -> tuple[int, ...]:
+        """The values of the results."""
         body = node.applied.body
-        sources = [self.at[source] for source in self.graph.sources(number)]
-        slot_names = {slot.index: (node.key, slot.name) for slot in slots(body)}
+        homes = {slot.path: slot.home(node.key) for slot in slots(body)}
+        local = self.body(body.steps, sources, homes, node.key)
+        return tuple(self._number(local[result]) for result in body.results)
+
+    def body(
+        self,
+        steps: Sequence[Step],
+        sources: Sequence[int],
+        homes: Mapping[tuple[int, ...], Slot],
+        key: str,
+        path: tuple[int, ...] = (),
+    ) -> list[int]:
+        """For each step the number of its value."""
         local: list[int] = []
-        for index, step in enumerate(body.steps):
+        for index, step in enumerate(steps):
+            inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
+            here = (*path, index)
             if step.op == "input":
                 local.append(sources[step.argument("which")])
+            elif step.op == "scan":
+                local.append(self._scan(step, inputs, homes, key, here))
             else:
-                inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
-                local.append(self._step(step, inputs, slot_names.get(index), node.key))
-        for port, result in enumerate(body.results):
-            self.at[Port(number, port)] = self._number(local[result])
+                local.append(self._step(step, inputs, homes.get(here), key))
+        return local
 
     def _step(self, step: Step, inputs: tuple[int, ...], slot: Slot | None, key: str) -> int:
-        if step.op == "weight" and slot in self.weights:
+        if slot in self.weights:
             return self.weights[slot]
-        moved = Step(step.op, inputs, step.sizes, step.name, step.arguments, step.batched)
-        if step.op == "part" and moved in self.parts:
-            return self.parts[moved]
-        made = self._add(Value(moved, slot, step.name.startswith("nn.BatchNorm") and key in self.shared))
-        if step.op == "weight" and slot is not None:
+        moved = replace(step, inputs=inputs)
+        if step.op == "part" and (self.loop, moved) in self.parts:
+            return self.parts[self.loop, moved]
+        keeps = step.op == "host" or step.name.startswith("nn.BatchNorm")
+        in_order = step.op == "draw" or (keeps and key in self.shared)
+        made = self.add(moved, slot, in_order)
+        if step.op in ("weight", "buffer") and slot is not None:
             self.weights[slot] = made
         if step.op == "part":
-            self.parts[moved] = made
+            self.parts[self.loop, moved] = made
         return made
 
+    def _scan(
+        self,
+        step: Step,
+        inputs: tuple[int, ...],
+        homes: Mapping[tuple[int, ...], Slot],
+        key: str,
+        path: tuple[int, ...],
+    ) -> int:
+        """The values of one step, and the scan that reads what they leave."""
+        body, sliced = step.argument("body"), step.argument("sliced")
+        given = [each for each in body.steps if each.op == "input"]
+        states = given[len(sliced) :]
+        starts = [
+            self.add(replace(state, op="carried", inputs=(start,), arguments=()))
+            for state, start in zip(states, inputs[len(sliced) :], strict=True)
+        ]
+        around, self.loop = self.loop, next(self.loops)
+        fixed = [
+            value if axis is None else self.add(replace(each, op="each", inputs=(value,), arguments=(("axis", axis),)))
+            for each, value, axis in zip(given, inputs, sliced, strict=False)
+        ]
+        local = self.body(body.steps, [*fixed, *starts], homes, key, path)
+        ends = tuple(self._number(local[result]) for result in body.results)
+        inside, self.loop = self.loop, around
+        arguments = (("loop", inside), ("states", tuple(starts)), ("length", step.argument("length")))
+        return self.add(replace(step, inputs=ends, arguments=arguments))
+
     def _operand(self, step: Step, index: int, value: int) -> int:
-        """A comparison is a truth value as the condition of `where` alone."""
+        """A truth is boolean as the condition of `where`, and where other truths are made of it."""
         is_condition = step.op == "pointwise" and step.name == "where" and index == 0
-        return value if is_condition else self._number(value)
+        is_part = is_truth(step) and step.name not in COMPARISONS
+        return value if is_condition or is_part else self._number(value)
 
     def _number(self, value: int) -> int:
         step = self.values[value].step
-        if not is_comparison(step):
+        if not is_truth(step) or step.element == "bool":
             return value
-        if value not in self.casts:
-            like = next(source for source in step.inputs if self.values[source].step.op != "number")
-            self.casts[value] = self._add(Value(cast(value, like, step)))
-        return self.casts[value]
+        if (self.loop, value) not in self.casts:
+            like = self._like(value, step.element)
+            self.casts[self.loop, value] = self.add(cast(value, like, step))
+        return self.casts[self.loop, value]
 
-    def _add(self, value: Value) -> int:
-        self.values.append(value)
+    def _like(self, value: int, element: str) -> int:
+        """The first tensor of an element type that a truth is about, and that is none itself."""
+        stack = [value]
+        while stack:
+            found = stack.pop()
+            step = self.values[found].step
+            if is_truth(step):
+                stack += reversed(step.inputs)
+            elif step.op != "number" and step.element == element:
+                return found
+        raise AssertionError(f"a truth of {element} is about none")
+
+    def add(self, step: Step, slot: Slot | None = None, in_order: bool = False) -> int:
+        """The number of a new value."""
+        self.values.append(Value(step, slot, in_order, self.loop))
         return len(self.values) - 1

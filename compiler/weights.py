@@ -1,39 +1,58 @@
 """Names, shapes and starts of what a network keeps, and how weights move when a pass rewrites it.
 
-A name is `key.slot` for a parameter of a body and `key.slot.entry` for what a layer of torch keeps:
-`pos_enc_1.param_p`, `linear_2.linear.weight`. These are the interpreter's names, and the passes';
-`ein.compiler.emit.weight_map` leads from them to the names in emitted source.
+A name is `key.slot` for a parameter or buffer of a body and `key.slot.entry` for what a layer of torch keeps:
+`pos_enc_1.param_p`, `kan_rbf_1.buffer_centre`, `linear_2.linear.weight`; a parameter that a key ties to others is
+`tied.param_wte`. These are the interpreter's names, and the passes'; `ein.compiler.emit.weight_map` leads from them
+to the names in emitted source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
+from ein.grammar.host import HostUse
 from ein.grammar.tensors import Body, Step
 from ein.grammar.vetted import LAYERS
 
 Sizes: TypeAlias = tuple[int, ...]
 Entries: TypeAlias = Mapping[str, Sizes]
 
+TIED = "tied"
+"""Where parameters are kept that have a key; no use of an operator is called so."""
+
 _RUNNING = ("running_mean", "running_var")
+_PREFIXES = {"weight": "param_", "buffer": "buffer_"}
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A step of a body that keeps something: a layer (`linear`, `conv2d_2`) or a parameter (`param_p`)."""
+    """A step of a body that keeps something: a layer (`linear`, `conv2d_2`), a parameter (`param_p`) or a buffer
+    (`buffer_g`). `path` is its index among the steps, or that of the scan around it and then the one inside."""
 
     name: str
-    index: int
+    path: tuple[int, ...]
     step: Step
+    given: tuple[Sizes, ...] = ()
+    """The sizes of what a layer is applied to."""
+
+    @property
+    def key(self) -> str | None:
+        """What ties a parameter to others."""
+        return None if self.step.op != "weight" else dict(self.step.arguments).get("key")
+
+    def home(self, use: str) -> tuple[str, str]:
+        """Where it is kept in a network: (key of the use, name), or (`tied`, `param_wte`) with its own key."""
+        return (use, self.name) if self.key is None else (TIED, f"{_PREFIXES['weight']}{self.key}")
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a parameter starts: `constant` (value), `uniform` (low, high), `normal` (mean, std), `trunc_normal` (std),
-    `orthogonal` (the last two axes, each block on its own)."""
+    """How a tensor starts: `constant` (value), `uniform` (low, high), `normal` (mean, std), `trunc_normal` (std),
+    `orthogonal` (the last two axes, each block on its own), `computed` (which of the body's starts it is)."""
 
     kind: str
     numbers: tuple[float, ...] = ()
@@ -53,38 +72,47 @@ WeightMap: TypeAlias = Mapping[str, Moved]
 
 def slots(body: Body) -> tuple[Slot, ...]:
     """In the order of the steps; the names are distinct."""
-    found: list[Slot] = []
-    counts: dict[str, int] = {}
+    return tuple(_slots(body, (), Counter()))
+
+
+def _slots(body: Body, path: tuple[int, ...], counts: Counter[str]) -> Iterator[Slot]:
     for index, step in enumerate(body.steps):
-        if step.op == "weight":
-            found.append(Slot(f"param_{step.name}", index, step))
-        elif step.op == "layer":
-            base = step.name.removeprefix("nn.").lower()
-            counts[base] = counts.get(base, 0) + 1
-            found.append(Slot(base if counts[base] == 1 else f"{base}_{counts[base]}", index, step))
-    return tuple(found)
+        here = (*path, index)
+        if step.op in _PREFIXES:
+            yield Slot(f"{_PREFIXES[step.op]}{step.name}", here, step)
+        elif step.op == "layer" or (step.op == "host" and step.argument("host").host.is_layer):
+            base = step.name.removeprefix("nn.").lower() if step.op == "layer" else "layer"
+            counts[base] += 1
+            name = base if counts[base] == 1 else f"{base}_{counts[base]}"
+            yield Slot(name, here, step, tuple(body.steps[source].sizes for source in step.inputs))
+        elif step.op == "scan":
+            yield from _slots(step.argument("body"), here, counts)
 
 
 def entries(body: Body) -> Entries:
-    """Shapes by name within a use: `{"linear.weight": (64, 3), "linear.bias": (64,)}`; buffers of norms included."""
+    """Shapes by name within a use: `{"linear.weight": (64, 3), "linear.bias": (64,)}`; buffers included, and
+    parameters with a key left out."""
     found: dict[str, Sizes] = {}
     for slot in slots(body):
-        if slot.step.op == "weight":
+        if slot.step.op in ("layer", "host"):
+            found |= {f"{slot.name}.{name}": sizes for name, sizes in _kept(slot.step, slot.given).items()}
+        elif slot.key is None:
             found[slot.name] = slot.step.sizes
-        else:
-            found |= {f"{slot.name}.{name}": sizes for name, sizes in _kept(body, slot.step).items()}
     return found
 
 
-def _kept(body: Body, step: Step) -> dict[str, Sizes]:
-    weights = dict(LAYERS[step.name].facts(dict(step.arguments), body.steps[step.inputs[0]].sizes).weights)
+def _kept(step: Step, given: tuple[Sizes, ...]) -> dict[str, Sizes]:
+    if step.op == "host":
+        use: HostUse = step.argument("host")
+        return dict(use.host.kept(use.given))
+    weights = dict(LAYERS[step.name].facts(dict(step.arguments), *given).weights)
     if step.name.startswith("nn.BatchNorm"):
         weights |= dict.fromkeys(_RUNNING, weights["weight"]) | {"num_batches_tracked": ()}
     return weights
 
 
 def start(step: Step) -> Start:
-    """The start of a `weight` step, with `kaiming` and `xavier` made into the uniform distributions that they are.
+    """The start of a weight, buffer or draw; `kaiming` and `xavier` are the uniform distributions that they stand for.
 
     As in torch, fan-in is the product of all axes but the first, and of a vector its length.
     """

@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from math import inf
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Grammar
+from ein.grammar.criticality import growth
+from ein.grammar.dead_ends import causes, dead_ends
 from ein.grammar.diagnostics import Diagnostic, EinError
+from ein.grammar.duplicates import duplicates
 from ein.grammar.numbers import Inapplicable, Percentage
+from ein.grammar.partial import parts
+from ein.grammar.reach import Reach, reach
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
 from ein.grammar.steps import Instance, has_rule
+from ein.grammar.supercritical import supercritical
 
 TRIAL = 400
 """Attempts after which a space without a single derivation is reported."""
 
 
 def analyse(grammar: Grammar) -> list[Diagnostic]:
-    """Architectures that do not type-check, rules that never end, weights, spaces that look empty."""
+    """Architectures that do not type-check, rules that never end, weights, what no derivation can have or bound."""
     found = list(_architectures(grammar, grammar.architectures))
-    found += _weights(grammar)
+    found += (*_weights(grammar), *duplicates(grammar))
     if grammar.start is not None:
         try:
-            endless = _endless(grammar)
+            space = Space(grammar)
+            space.settle()
+            endless = _endless(grammar, space)
             found += endless
-            if grammar.input is not None and not any(d.severity == "error" for d in found):
-                found += _trial(grammar)
+            if not any(d.code != "W501" for d in endless):
+                found += _typed(grammar, space)
         except EinError as error:
             found += error.diagnostics
     return found
+
+
+def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
+    """What types make of the rules, and how these grow."""
+    if grammar.input is None:
+        return [_untried(grammar), *dead_ends(space, None)]
+    trial = _trial(grammar, space)
+    if any(d.severity == "error" and d.code != "E704" for d in trial):
+        return trial
+    reached = reach(space)
+    dead = dead_ends(space, reached)
+    if any(d.severity == "error" for d in trial):
+        return [d for d in dead if d.severity == "error"] or trial
+    if reached is not None and not reached.complete(grammar.output):
+        return [_empty(grammar, reached)]
+    return [*trial, *dead, *_unbounded(grammar, space, reached)]
+
+
+def _empty(grammar: Grammar, reached: Reach) -> Diagnostic:
+    """Where limits hid from the trial that no derivation type-checks."""
+    if reached.outputs:
+        found = ", ".join(sorted(map(repr, reached.outputs)))
+        message = f"the output is to be {grammar.output!r}, and is {found}, whatever the limits"
+        return Diagnostic("E303", message, grammar.output_span)
+    cause = next(iter(causes(reached.fates).values()), None)
+    message = f"`{grammar.name}` has no derivation, whatever the limits"
+    if cause is None:
+        return Diagnostic("E704", message)
+    return Diagnostic("E704", message, cause.span, cause.reason)
+
+
+def _unbounded(grammar: Grammar, space: Space, reached: Reach | None) -> list[Diagnostic]:
+    """W503, unless a limit bounds the modules: then it is a note, and told where it is asked for."""
+    if grammar.limits.modules is not None:
+        return []
+    found = supercritical(grammar, growth(space, reached.dead if reached is not None else ()))
+    return [] if found is None else [found]
 
 
 def mistyped(grammar: Grammar) -> list[Diagnostic]:
@@ -43,25 +89,32 @@ def mistyped(grammar: Grammar) -> list[Diagnostic]:
 
 
 def _architectures(grammar: Grammar, names: Iterable[str]) -> Iterator[Diagnostic]:
-    from ein.grammar.architecture import architecture_term
+    from ein.grammar.architecture import architecture_term, unsized
 
     for name in names:
+        arch = grammar.architectures[name]
+        if arch.input is None:
+            [missing] = unsized(grammar, arch).diagnostics
+            message = f"{missing.message}, so whether it type-checks was not tried"
+            yield replace(missing, code="W701", message=message, severity="note")
+            continue
         try:
             architecture_term(grammar, name)
         except EinError as error:
             yield from error.diagnostics
 
 
-def _endless(grammar: Grammar) -> list[Diagnostic]:
+def _endless(grammar: Grammar, space: Space) -> list[Diagnostic]:
     """Rules all of whose alternatives need themselves."""
-    space = Space(grammar)
-    space.settle()
     found = []
     seen = set()
+    never = {instance.rule.name for instance in space.instances.values() if instance.minimum == inf}
     for instance in space.instances.values():
-        if instance.minimum == inf and instance.rule.name not in seen and not instance.rule.anonymous:
-            seen.add(instance.rule.name)
-            found.append(_never_ends(instance, space))
+        name = instance.rule.name
+        if instance.minimum == inf and name not in seen and not instance.rule.anonymous:
+            seen.add(name)
+            if instance in space.refused or name in _mentioned(grammar, _used(grammar, name), never):
+                found.append(_never_ends(instance, space))
     unused = [r for r in grammar.rules.values() if not _reached(r, space, grammar)]
     for rule in unused:
         message = f"`{rule.name}` is not reached from `{grammar.start}`"
@@ -82,33 +135,31 @@ def _never_ends(instance: Instance, space: Space) -> Diagnostic:
 def _reached(rule: cfg.Rule, space: Space, grammar: Grammar) -> bool:
     if rule.anonymous or rule.name.startswith("arch "):
         return True
-    return rule.name in {name for name, _ in space.instances} or rule.name in _mentioned(grammar)
+    return rule.name in {name for name, _ in space.instances} or rule.name in _mentioned(
+        grammar, [space.start.rule.name], grammar.rules
+    )
 
 
-def _mentioned(grammar: Grammar) -> set[str]:
-    """Rules that can be reached by name alone, whatever the parameters."""
+def _mentioned(grammar: Grammar, begin: Iterable[str], among: Container[str]) -> set[str]:
+    """Rules that can be reached by name alone, whatever the parameters, on a way through rules of `among`."""
     found: set[str] = set()
-    stack = [grammar.start] if grammar.start else []
+    stack = list(begin)
     while stack:
         name = stack.pop()
-        if name in found or name is None or name not in grammar.rules:
-            continue
-        found.add(name)
-        for alternative in grammar.rules[name].alternatives:
-            stack += _rules_of(alternative.body)
+        if name not in found and name in among:
+            found.add(name)
+            stack += _used(grammar, name)
     return found
 
 
+def _used(grammar: Grammar, name: str) -> list[str]:
+    return [used for alternative in grammar.rules[name].alternatives for used in _rules_of(alternative.body)]
+
+
 def _rules_of(term: cfg.Term) -> list[str]:
-    match term:
-        case cfg.RuleUse(rule):
-            return [rule]
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return [name for part in parts for name in _rules_of(part)]
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
-            return _rules_of(body)
-        case cfg.Use():
-            return []
+    if isinstance(term, cfg.RuleUse):
+        return [term.rule]
+    return [name for part in parts(term) for name in _rules_of(part)]
 
 
 def _weights(grammar: Grammar) -> Iterator[Diagnostic]:
@@ -136,9 +187,15 @@ def _weights(grammar: Grammar) -> Iterator[Diagnostic]:
             yield Diagnostic("W502", message, values[-1][1].expr.span, severity="warning")
 
 
-def _trial(grammar: Grammar) -> list[Diagnostic]:
+def _untried(grammar: Grammar) -> Diagnostic:
+    message = f"`{grammar.name}` does not say its input, so whether its terms type-check was not tried"
+    span = grammar.rules[grammar.start].span if grammar.start else None
+    return Diagnostic("W701", message, span, help="write `input im[3, 32, 32]`", severity="note")
+
+
+def _trial(grammar: Grammar, space: Space) -> list[Diagnostic]:
     """A short try at drawing: if nothing fits and types are to blame, that is an error."""
-    sampler = Sampler.of(grammar)
+    sampler = Sampler(grammar, grammar.limits, space)
     try:
         sampler.draw(seed=0, attempts=TRIAL, seconds=2.0)
     except EinError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ein.grammar.cfg import Grammar, Limits
+from ein.grammar.advice import ending
+from ein.grammar.blame import blame
+from ein.grammar.cfg import Architecture, Grammar, Limits
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
 from ein.grammar.numbers import Inapplicable, nearest
@@ -10,6 +12,7 @@ from ein.grammar.sample import Attempt, DeadEnd
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.term import TypedTerm
+from ein.grammar.ties import check_ties, may_conflict
 from ein.grammar.types import merge
 
 MAX_MODULES = 1_000_000
@@ -43,8 +46,7 @@ def architecture(grammar: Grammar, name: str | None = None) -> Derivation:
         )
     arch = grammar.architectures[name]
     if arch.input is None:
-        text = f"`{name}` does not say its input"
-        raise fail("E701", text, arch.span, help=f"write `arch {name} : im[3, 32, 32] -> vec[10] = …`, or give --input")
+        raise unsized(grammar, arch)
     space = Space(grammar, arch.rule)
     attempt = Attempt(space, Limits(elements=None))
 
@@ -58,16 +60,33 @@ def architecture(grammar: Grammar, name: str | None = None) -> Derivation:
     except _Several as several:
         raise EinError((several.diagnostic,)) from None
     except DeadEnd as dead:
-        raise fail("E301", f"`{name}` does not type-check: {dead.reason}", dead.span or arch.span) from None
+        found = blame(space, arch.input, attempt.made, dead.span or arch.span)
+        text = f"`{name}` does not type-check: {dead.reason}"
+        raise fail("E301", text, found.span, labels=found.labels, help=found.help) from None
     except Inapplicable as error:
         raise fail("E301", f"`{name}` does not type-check: {error.reason}", error.span or arch.span) from None
     if arch.output is not None and merge((arch.output, output)) is None:
-        raise fail("E303", f"`{name}` declares {arch.output!r} and gives {output!r}", arch.span)
+        end = ending(grammar, output, arch.output)
+        help = f"`{end}` at its end would give it" if end else ""
+        raise fail("E303", f"`{name}` declares {arch.output!r} and gives {output!r}", arch.span, help=help)
     choices = tuple(candidate.choice for candidate in attempt.made)
     modules = (1 << 60) - attempt.modules_left
     if modules > MAX_MODULES:
         raise fail("E708", f"`{name}` is built of {modules:,} modules, and {MAX_MODULES:,} is the limit", arch.span)
-    return Derivation(space, choices, modules, arch.input)
+    derivation = Derivation(space, choices, modules, arch.input)
+    if may_conflict(instance.rule for instance in space.instances.values()):
+        check_ties(derivation.term)
+    return derivation
+
+
+def unsized(grammar: Grammar, arch: Architecture) -> EinError:
+    """What is missing where the input of an architecture is not known."""
+    signature = grammar.rules[arch.rule].signature
+    if signature is not None:
+        text = f"the sizes of the input of `{arch.name}` are open"
+        return fail("E701", text, signature.input.span, help='give them: `--input "im[3, 32, 32]"`')
+    help = f"write `arch {arch.name} : im[3, 32, 32] -> vec[10] = …`, or give --input"
+    return fail("E701", f"`{arch.name}` does not say its input", arch.span, help=help)
 
 
 def architecture_term(grammar: Grammar, name: str | None = None) -> TypedTerm:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import EinError, Span, fail
+from ein.grammar.diagnostics import fail
 from ein.grammar.numbers import Inapplicable, compile_expr, permuted
 from ein.grammar.tensors import Value
 from ein.grammar.types import plain
@@ -37,8 +37,8 @@ class Axes:
                 return [[part for item in items for inner in self.dim_axes(item.value, member) for part in inner]]
             case s.Blank():
                 return [[(None, 0)]]
-            case s.Star():
-                raise later("this run of axes", dim.span)
+            case s.Star(operand):
+                return [[(None, plain(size))] for size in compile_expr(operand)(self.env)]
             case _:
                 return [[(None, plain(compile_expr(dim)(self.env)))]]
 
@@ -57,7 +57,7 @@ class Axes:
                 parts = [self.axis(s.Axis(item.value, item.name, span=item.span), value, declare) for item in items]
                 return [[entry for part in parts for group in part for entry in group]]
             case s.Number() as number if not declare and number.value == 1:
-                raise later("`-> [1]`", axis.span)
+                return [[]]
             case _:
                 raise fail("E419", "an axis is a name, a group `(h, w)`, a run `*s`, or `name = size`", axis.span)
 
@@ -93,10 +93,6 @@ class Axes:
                 return [run_axis(name, i) for i in range(len(self.run(name, axis)))]
             case _:
                 raise fail("E419", "the axes of a function are names: `sum[h, w](x)`", axis.span)
-
-
-def later(what: str, span: Span) -> EinError:
-    return fail("E901", f"{what} is part of the notation and not checked by this version yet", span)
 
 
 def run_axis(name: str, index: int) -> str:

@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.bodies import elaborate
 from ein.grammar.computed import Build
-from ein.grammar.diagnostics import NOWHERE, Diagnostic, Span
+from ein.grammar.diagnostics import NOWHERE, Diagnostic, Span, fail
+from ein.grammar.host import Host
 from ein.grammar.numbers import Choices, Formula, Inapplicable, Order
 from ein.grammar.patterns import Match
-from ein.grammar.tensors import Body
-from ein.grammar.types import ValueType, elements
+from ein.grammar.tensors import Body, Sizes
+from ein.grammar.types import Bundle, ValueType, elements, is_dead, leaves, merge, with_life
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One overload of an operator: its declaration, and its signature compiled."""
+    """One overload of an operator: its declaration, and its signature compiled; `host` is its meaning if it has no body."""
 
     declaration: s.OpDecl
     parameters: tuple[Parameter, ...]
@@ -66,6 +67,7 @@ class Operator:
     guards: tuple[Formula, ...]
     build: Build
     module: str
+    host: Host | None = None
 
     @property
     def name(self) -> str:
@@ -78,12 +80,23 @@ class Operator:
     @cached_property
     def is_free(self) -> bool:
         """Whether the body has neither weights nor products, whatever the sizes; then its cost needs no look at it."""
-        return not _weighs(self.declaration)
+        return self.host is None and not _weighs(self.declaration)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The parameters that tie weights to those of other operators."""
+        lines = [line.weights for line in self.declaration.lines if isinstance(line, s.WeightLine)]
+        return frozenset(weight.tied_by for weights in lines for weight in weights if weight.tied_by is not None)
 
     @cached_property
     def routes(self) -> bool:
         """Whether the operator only moves values: its body is `wires`."""
         return self.declaration.body == s.Name("wires")
+
+    @cached_property
+    def kills(self) -> bool:
+        """Whether its result does not depend on its input: its body is `zeros`."""
+        return self.declaration.body == s.Name("zeros")
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All arguments in the order of the parameters, defaults computed from earlier ones."""
@@ -102,10 +115,24 @@ class Operator:
         for env in self.match(input, arguments):
             try:
                 self._guard(env)
-                return Applied(self, arguments, env, input, self.build(env))
+                output = self.build(env)
+                if self.kills or not input.live:
+                    output = self._life(arguments, env, input, output)
+                return Applied(self, arguments, env, input, output)
             except Inapplicable as error:
                 failure = error
         raise failure or Inapplicable(f"does not fit {input!r}")
+
+    def _life(
+        self, arguments: Mapping[str, Any], env: Mapping[str, Any], input: ValueType, output: ValueType
+    ) -> ValueType:
+        """A wire is live if its source is; what is computed, if one of the inputs is."""
+        sources = [leaf.live for leaf in leaves(input)]
+        if self.routes:
+            body = Applied(self, arguments, env, input, output).body
+            return with_life(output, [sources[body.steps[result].argument("which")] for result in body.results])
+        count = output.tensors if isinstance(output, Bundle) else 1
+        return with_life(output, [any(sources) and not self.kills] * count)
 
     def _guard(self, env: Mapping[str, Any]) -> None:
         for guard in self.guards:
@@ -141,7 +168,26 @@ class Applied:
     @cached_property
     def body(self) -> Body:
         """What it computes, step by step; see `ein.grammar.bodies`."""
+        if self.operator.host is not None:
+            return self.operator.host.body(self.env, self.input, self.output)
         return elaborate(self.operator.declaration, self.env, self.input, self.output)
+
+    @cached_property
+    def checked_body(self) -> Body:
+        """The body where the type is known to fit; raises EinError where it refuses what the signature takes."""
+        try:
+            return self.body
+        except Inapplicable as error:
+            said = ", ".join(f"{name} = {value_text(value)}" for name, value in self.arguments.items())
+            where = f"{self.input!r}{f' with {said}' if said else ''}"
+            message = f"the signature of `{self.operator.name}` takes {where}, and its body does not: {error.reason}"
+            help = "say it in a guard: `where …`"
+            raise fail("E401", message, error.span or self.operator.declaration.span, help=help) from None
+
+    @cached_property
+    def ties(self) -> Mapping[str, Sizes]:
+        """Shapes of the parameters that have a key, by key."""
+        return self.checked_body.ties if self.operator.keys else {}
 
     @cached_property
     def cost(self) -> Cost:
@@ -149,7 +195,7 @@ class Applied:
         held = 0 if self.operator.routes else elements(self.output)
         if self.operator.is_free:
             return Cost(1, 0, 0, held)
-        return Cost(1, self.body.parameters, self.body.macs, held)
+        return Cost(1, self.checked_body.parameters, self.checked_body.macs, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +227,8 @@ class Application:
     overloads: tuple[Operator, ...]
     given: tuple[tuple[str, Any], ...]
     table: dict[ValueType, Applied | Inapplicable] = field(default_factory=dict)
+    tried: set[Operator] = field(default_factory=set)
+    """Overloads whose body took these arguments once."""
 
     @property
     def name(self) -> str:
@@ -204,7 +252,11 @@ class Application:
         failures = []
         for operator, arguments in self.forms:
             try:
-                return operator.apply(arguments, input)
+                applied = operator.apply(arguments, input)
+                if operator not in self.tried or any(leaf.element != "float" for leaf in leaves(input)):
+                    _ = applied.body  # refuses arguments such as `p = -1`, and what is for floats alone
+                    self.tried.add(operator)
+                return applied
             except Inapplicable as error:
                 failures.append(error.bare())
         if len(failures) == 1:
@@ -256,9 +308,12 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class RuleUse:
+    """`packed`: the variables that a group is handed beside its input."""
+
     rule: str
     arguments: tuple[Formula, ...]
     span: Span
+    packed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +324,21 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
+    """Branches. `takes` says which of them take an input: one that begins with a variable does not."""
+
     parts: tuple[Term, ...]
+    takes: tuple[bool, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """`body ^ count`."""
+    """`body ^ count`; where the body begins with a variable, the copies take no input (`takes`)."""
 
     body: Term
     count: Formula
     tied: bool
+    takes: bool
     span: Span
 
 
@@ -295,17 +354,84 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A macro in place. `match` binds the dimensions `bound` of its signature, `build` computes its output."""
+    """A macro in place. `match` binds the dimensions `bound` of its signature, `goal` is its output."""
 
     macro: str
     body: Term
     span: Span
     match: Match | None = None
-    build: Build | None = None
+    goal: Goal | None = None
     bound: frozenset[str] = frozenset()
+    signature: s.Goal | None = None
 
 
-Term: TypeAlias = Use | RuleUse | Series | Parallel | Copies | Repeated | Expanded
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`let a = …, (b, c) = … : body`: each right side takes what flows in here, and so does the body.
+
+    The names of the variables are unique within a rule.
+    """
+
+    bindings: tuple[tuple[tuple[str, ...], Term], ...]
+    body: Term
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value of a `let`; takes no input."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """The body of an alternative of a group that mentions variables around it: the group's input is a
+    bundle of what flows in and the values of `names`."""
+
+    names: tuple[str, ...]
+    body: Term
+    span: Span
+
+
+Term: TypeAlias = Use | RuleUse | Series | Parallel | Copies | Repeated | Expanded | Let | Variable | Unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The output that a rule or macro claims: `build` computes it; where sizes are left open, `match` compares."""
+
+    build: Build | None
+    match: Match | None
+    live: bool
+    span: Span
+
+    def meet(self, env: Mapping[str, Any], found: ValueType, name: str) -> ValueType:
+        """The output, its dimensions as structured as the claim; raises Inapplicable where it is another."""
+        if self.match is not None:
+            self._matches(env, found, name)
+            met = found
+        else:
+            assert self.build is not None
+            wanted = self.build(dict(env))
+            merged = merge((wanted, found))
+            if merged is None:
+                raise Inapplicable("`{}` declares {!r} and gives {!r}", self.span, (name, wanted, found))
+            met = with_life(merged, [leaf.live for leaf in leaves(found)]) if merged is not found else found
+        if self.live and is_dead(met):
+            raise Inapplicable("`{}` declares a live result, and what it gives does not depend on the input", self.span, (name,))
+        return met
+
+    def _matches(self, env: Mapping[str, Any], found: ValueType, name: str) -> None:
+        assert self.match is not None
+        try:
+            ways = self.match(found, dict(env))
+        except Inapplicable as error:
+            text = "`{}` declares `{}`, and {!r} does not fit: {}"
+            raise Inapplicable(text, self.span, (name, self.span.text, found, error.reason)) from None
+        if not ways:
+            raise Inapplicable("`{}` declares `{}`, and gives {!r}", self.span, (name, self.span.text, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +457,8 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A nonterminal. A group `(a | b)` inside a term is a rule that is `anonymous`."""
+    """A nonterminal. A group `(a | b)` inside a term is a rule that is `anonymous`; one that mentions
+    variables takes a bundle of its input and their values (`packed`)."""
 
     name: str
     parameters: tuple[str, ...]
@@ -339,7 +466,9 @@ class Rule:
     span: Span
     anonymous: bool = False
     match: Match | None = None
-    build: Build | None = None
+    goal: Goal | None = None
+    packed: tuple[str, ...] = ()
+    signature: s.Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)

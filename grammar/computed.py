@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Inapplicable, formula
-from ein.grammar.patterns import KIND, Bindings, Kinds, check_kind
+from ein.grammar.patterns import ELEMENT, KIND, Bindings, Kinds, check_kind
 from ein.grammar.types import MAX_SIZE, Bundle, Size, Tensor, ValueType, bundle, plain, tensor
 
 MAX_TENSORS = 4096
@@ -67,12 +67,15 @@ def _tensor_type(type: s.KindType, bound: set[str], kinds: Kinds) -> Build:
         raise fail("E302", "`any` on the right is the kind of an `any` on the left, and there is none", type.span)
     dims = [build_dim(dim, bound) for dim in type.dims]
     kind = None if type.kind == KIND else type.kind
+    element = "float" if kind is None else kinds[kind][1]
 
     def build(env: Bindings) -> ValueType:
         shape: list[Size] = []
         for dim in dims:
             dim(env, shape)
-        return tensor(kind or env[KIND], shape)
+        if kind is None:
+            return tensor(env[KIND], shape, element=env.get(ELEMENT, "float"))
+        return tensor(kind, shape, element=element)
 
     return build
 

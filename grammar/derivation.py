@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ein.grammar import cfg
 from ein.grammar import term as t
 from ein.grammar.cfg import Cost, value_text
 from ein.grammar.numbers import Inapplicable, Order
@@ -15,16 +16,22 @@ from ein.grammar.options import options
 from ein.grammar.space import Space
 from ein.grammar.steps import (
     Apply,
+    Bind,
     Call,
     Copy,
     Enter,
     Fork,
     Instance,
+    Load,
     Loop,
+    Meet,
+    Pack,
     Program,
-    equal_members,
+    Unpack,
+    Variables,
+    assign,
     holds_rule,
-    members,
+    unpack,
 )
 from ein.grammar.types import ValueType, bundle
 
@@ -158,6 +165,7 @@ class _Builder:
         self.choices = choices
         self.results: list[t.TypedTerm] = []
         self.tasks: list[Any] = []
+        self.variables: Variables = {}
 
     def build(self, step: Any, input: ValueType) -> t.TypedTerm:
         self.tasks.append(("step", step, input))
@@ -173,16 +181,26 @@ class _Builder:
             case Call(instance):
                 self._call(instance, input)
             case Enter(macro):
-                self.tasks.append(("named", macro.macro, macro.span))
-                self._begin_program(self.space.enter(step, input), input)
+                self._enter(macro, self.space.enter(step, input), input)
             case Fork(programs):
-                self.tasks.append(("fork", step, members(input, len(programs), step.span), input, 0))
-                self._begin_program(programs[0], members(input, len(programs), step.span)[0])
-            case Copy(count, program):
+                inputs = step.inputs(input)
+                self.tasks.append(("fork", step, inputs, input, 0))
+                self._begin_program(programs[0], inputs[0])
+            case Copy(_, program):
                 self.tasks.append(("copied", step, input))
-                self._begin_program(program, equal_members(input, count, step.span))
+                self._begin_program(program, step.input(input))
             case Loop():
                 self._begin_loop(step, input)
+            case Bind():
+                self.tasks.append(("bound", step, input, 0))
+                self._begin_program(step.programs[0], input)
+            case Load(name):
+                self.results.append(t.Variable(name, input, self.variables[name]))
+
+    def _enter(self, macro: cfg.Expanded, program: Program, input: ValueType) -> None:
+        met = program[-1] if isinstance(program[-1], Meet) else None
+        self.tasks.append(("named", macro.macro, macro.span, met))
+        self._begin_program(program[:-1] if met else program, input)
 
     def _call(self, instance: Instance, input: ValueType) -> None:
         table = options(self.space, instance, input)
@@ -192,39 +210,65 @@ class _Builder:
             raise Inapplicable("the choices end before the derivation does") from None
         for candidate, probability in zip(table.candidates, table.probabilities, strict=True):
             if candidate.choice == choice:
-                self.tasks.append(("ruled", instance, choice, probability))
-                self._begin_program(candidate.program, input)
+                self.tasks.append(("ruled", instance, choice, probability, self.variables, input))
+                self._begin_rule(candidate.program, input)
                 return
         raise Inapplicable(f"`{instance!r}` has no choice {choice} at {input!r}", instance.rule.span)
 
-    def _ruled(self, instance: Instance, choice: tuple[int, tuple[Any, ...]], probability: float) -> None:
+    def _begin_rule(self, program: Program, input: ValueType) -> None:
+        """A rule names its own values; a group is handed those around it."""
+        self.variables = {}
+        if isinstance(program[0], Unpack):
+            input = unpack(program[0].names, input, self.variables)
+            program = program[1:]
+        self._begin_program(program, input)
+
+    def _ruled(
+        self,
+        instance: Instance,
+        choice: tuple[int, tuple[Any, ...]],
+        probability: float,
+        variables: Variables,
+        input: ValueType,
+    ) -> None:
         rule = instance.rule
         body = self.results.pop()
+        self.variables = variables
+        output = body.output
+        if rule.goal is not None:
+            output = rule.goal.meet(self.space.bind(instance, input), output, repr(instance))
         span = rule.alternatives[choice[0]].span
-        values = instance.values
         self.results.append(
-            t.Named(rule.name, body, body.input, body.output, span, False, rule.anonymous, values, choice, probability)
+            t.Named(
+                rule.name, body, body.input, output, span, False, rule.anonymous, instance.values, choice, probability
+            )
         )
 
-    def _named(self, name: str, span: Any) -> None:
+    def _named(self, name: str, span: Any, met: Meet | None) -> None:
         body = self.results.pop()
-        self.results.append(t.Named(name, body, body.input, body.output, span, True))
+        output = body.output if met is None else met.goal.meet(met.env, body.output, name)
+        self.results.append(t.Named(name, body, body.input, output, span, True))
 
     def _begin_program(self, program: Program, input: ValueType) -> None:
         if len(program) == 1:
             self.tasks.append(("step", program[0], input))
             return
-        self.tasks.append(("series", program, input, 1))
-        self.tasks.append(("step", program[0], input))
+        self.tasks.append(("series", program, input, 0, 0))
 
-    def _series(self, program: Program, input: ValueType, done: int) -> None:
-        if done < len(program):
-            self.tasks.append(("series", program, input, done + 1))
-            self.tasks.append(("step", program[done], self.results[-1].output))
-            return
-        parts = tuple(self.results[len(self.results) - done :])
-        del self.results[len(self.results) - done :]
-        self.results.append(t.Series(parts, input, parts[-1].output))
+    def _series(self, program: Program, input: ValueType, done: int, made: int) -> None:
+        """Steps up to `done` have given `made` parts: what is packed for a group is no part of the term."""
+        current = self.results[-1].output if made else input
+        if done < len(program) and isinstance(program[done], Pack):
+            packed, _ = self.space.run(program[done], current, self.variables)
+            self.tasks.append(("series", program, input, done + 2, made + 1))
+            self.tasks.append(("step", program[done + 1], packed))
+        elif done < len(program):
+            self.tasks.append(("series", program, input, done + 1, made + 1))
+            self.tasks.append(("step", program[done], current))
+        elif made > 1:
+            parts = tuple(self.results[len(self.results) - made :])
+            del self.results[len(self.results) - made :]
+            self.results.append(t.Series(parts, input, parts[-1].output))
 
     def _fork(self, step: Fork, inputs: tuple[ValueType, ...], input: ValueType, done: int) -> None:
         done += 1
@@ -234,11 +278,23 @@ class _Builder:
             return
         parts = tuple(self.results[len(self.results) - done :])
         del self.results[len(self.results) - done :]
-        self.results.append(t.Parallel(parts, input, bundle(part.output for part in parts)))
+        self.results.append(t.Parallel(parts, step.takes, input, bundle(part.output for part in parts)))
 
     def _copied(self, step: Copy, input: ValueType) -> None:
         body = self.results.pop()
-        self.results.append(t.Copies(body, step.count, step.tied, input, bundle([body.output] * step.count)))
+        output = step.output(input, body.output)
+        self.results.append(t.Copies(body, step.count, step.tied, step.takes, input, output))
+
+    def _bound(self, step: Bind, input: ValueType, done: int) -> None:
+        if done < len(step.bindings):
+            assign(step.bindings[done][0], self.results[-1].output, self.variables, step.span)
+            self.tasks.append(("bound", step, input, done + 1))
+            self._begin_program(step.programs[done + 1], input)
+            return
+        *values, body = self.results[len(self.results) - done - 1 :]
+        del self.results[len(self.results) - done - 1 :]
+        bindings = tuple((names, value) for (names, _), value in zip(step.bindings, values, strict=True))
+        self.results.append(t.Let(bindings, body, input, body.output))
 
     def _begin_loop(self, step: Loop, input: ValueType) -> None:
         self.tasks.append(("looped", step, input, 1))
@@ -247,7 +303,7 @@ class _Builder:
     def _looped(self, step: Loop, input: ValueType, done: int) -> None:
         """The type stays: one part stands for all. It changes: the part is typed anew for each."""
         first = self.results[-1] if done == 1 else None
-        if first is not None and (first.output is first.input or holds_rule(step)):
+        if first is not None and (first.output is input or holds_rule(step)):
             self.results.pop()
             self.results.append(t.Repeated((first,) * step.count, step.tied, input, first.output))
         elif done < step.count:

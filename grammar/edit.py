@@ -100,10 +100,12 @@ def _redraw(
     try:
         output = attempt.run(parent.input, choose)
         sampler.ends(output)
+        allowed = sampler.limits.modules if sampler.limits.modules is not None else 1 << 60
+        found = Derivation(sampler.space, tuple(made), allowed - attempt.modules_left, parent.input)
+        sampler.shares(found)
     except DeadEnd:
         return None
-    allowed = sampler.limits.modules if sampler.limits.modules is not None else 1 << 60
-    return Derivation(sampler.space, tuple(made), allowed - attempt.modules_left, parent.input)
+    return found
 
 
 def _unchanged(made: list[tuple[int, tuple[object, ...]]], choices: Choices, place: int, end: int) -> bool:

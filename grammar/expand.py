@@ -6,76 +6,21 @@ mean where the macro is called, and its body sees the names of its own file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, count
 
 from ein.grammar import cfg
 from ein.grammar import syntax as s
 from ein.grammar.arguments import bind, bind_declared, check_kind, required, takes, weight_is_sane, wrong_arguments
-from ein.grammar.axes import later
-from ein.grammar.computed import Build, compile_type
-from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
-from ein.grammar.names import free_of_alternative, type_names
-from ein.grammar.numbers import (
-    FUNCTIONS,
-    Choices,
-    Formula,
-    Inapplicable,
-    choices,
-    constant,
-    formula,
-    nearest,
-    no_function,
-)
-from ein.grammar.patterns import Match, compile_pattern
-
-MAX_TERM = 100_000
-"""Parts of one rule after its macros are expanded."""
+from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
+from ein.grammar.macros import Macros, MacroUse, claim_of
+from ein.grammar.names import free_of_alternative, takes_input, variables
+from ein.grammar.numbers import Formula, constant, formula, nearest
+from ein.grammar.resolve import MAX_TERM, Resolver
+from ein.grammar.scopes import Closure, Context, Meaning, Scope, Value, Variable
 
 MAX_NESTING = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A name that stands for a number, under the name it has in the environment."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """An argument of a macro: a term or a number, meant as it is where the macro is called."""
-
-    expr: s.Expr
-    context: Context
-
-
-Meaning: TypeAlias = Value | Closure
-
-
-@dataclass(eq=False)
-class Scope:
-    """What the names of one file mean."""
-
-    module: str
-    kinds: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    operators: dict[str, tuple[cfg.Operator, ...]] = field(default_factory=dict)
-    macros: dict[str, tuple[s.MacroDecl, Scope]] = field(default_factory=dict)
-    rules: dict[str, s.RuleDecl] = field(default_factory=dict)
-    parameters: frozenset[str] = frozenset()
-    defaults: dict[str, s.Expr] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    """Operators whose declaration is wrong: that is reported once, and not at every use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where a term stands: its file, what its own names mean, and the macros around it."""
-
-    scope: Scope
-    names: Mapping[str, Meaning]
-    macros: tuple[tuple[s.MacroDecl, Span], ...] = ()
 
 
 class Expander:
@@ -85,33 +30,50 @@ class Expander:
         self.scope = scope
         self.diagnostics = diagnostics
         self.anonymous: dict[str, cfg.Rule] = {}
-        self.owner = ""
-        self.count = 0
-        self.size = 0
+        self.resolver = Resolver()
+        self.macros = Macros(scope, self.resolver)
+        self.imported: dict[int, str] = {}
+        self.waiting: list[tuple[str, s.RuleDecl, Scope]] = []
         self.nesting = 0
 
-    def rule(self, name: str, parameters: tuple[str, ...], goal: s.Goal | None, body: s.Expr, span: Span) -> cfg.Rule:
-        """A rule (or the body of an architecture) with everything in it resolved."""
-        self.owner, self.size = name, 0
-        names: dict[str, Meaning] = {n: Value(n) for n in (*self.scope.parameters, *parameters)}
-        match = build = None
-        if goal is not None:
-            bound = {*self.scope.parameters, *parameters}
-            match, build = self._signature(goal, bound, self.scope)
-            names |= {n: Value(n) for n in bound}
-        context = Context(self.scope, names)
-        alternatives = tuple(self._alternatives(body, context))
-        return cfg.Rule(name, parameters, alternatives, span, match=match, build=build)
+    def rules(self, declared: Iterable[s.RuleDecl]) -> dict[str, cfg.Rule]:
+        """The rules of the root file, and those of other files that they use."""
+        found = {}
+        self.waiting = [(rule.name, rule, self.scope) for rule in declared] + self.waiting
+        while self.waiting:
+            key, rule, home = self.waiting.pop(0)
+            parameters = tuple(parameter.name for parameter in rule.parameters)
+            try:
+                found[key] = self.rule(key, parameters, rule.goal, rule.body, rule.span, home)
+            except EinError as error:
+                self.diagnostics += error.diagnostics
+        return found
 
-    def _signature(self, goal: s.Goal, bound: set[str], scope: Scope) -> tuple[Match, Build | None]:
-        """Compiles `input -> output`; adds to `bound` the names of the input."""
-        kinds = scope.kinds
-        match = compile_pattern(goal.input, bound, kinds)
-        if goal.live:
-            raise later("`live`", goal.span)
-        if goal.output is None:
-            return match, None
-        return match, compile_type(goal.output, bound, kinds)
+    def rule(
+        self,
+        name: str,
+        parameters: tuple[str, ...],
+        goal: s.Goal | None,
+        body: s.Expr,
+        span: Span,
+        home: Scope | None = None,
+    ) -> cfg.Rule:
+        """A rule (or the body of an architecture) with everything in it resolved."""
+        self.resolver.begin(name)
+        home = home or self.scope
+        names: dict[str, Meaning] = {**self.macros.parameters(home), **{n: Value(n) for n in parameters}}
+        match = claim = None
+        if goal is not None:
+            known = {meaning.name for meaning in names.values() if isinstance(meaning, Value)}
+            if home is not self.scope:
+                goal, renamed = self.macros.own_names(goal, names, home)
+                names |= renamed
+            bound = set(known)
+            match, claim = claim_of(goal, bound, home)
+            names |= {n: Value(n) for n in bound - known if "$" not in n}
+        context = Context(home, names)
+        alternatives = tuple(self._alternatives(body, context))
+        return cfg.Rule(name, parameters, alternatives, span, match=match, goal=claim, signature=goal)
 
     # --- alternatives
 
@@ -132,21 +94,64 @@ class Expander:
                 help="write two alternatives: `a if c | b if not c`",
             )  # fmt: skip
         found: list[cfg.Choice] = []
-        for binder in part.binders:
-            if isinstance(binder, s.LetBinder):
-                raise later("`let` in a term", binder.span)
-            for name, values in binder.choices:
-                unique = self._fresh(name)
-                found.append(cfg.Choice(unique, self._choices(values, context), binder.span))
-                context = replace(context, names={**context.names, name: Value(unique)})
-        body = self._term(part.body, context, found)
+        body, context = self._bound(part.binders, part.body, context, found)
         self._nothing_joint(found, part)
         each = isinstance(part.weight, s.Each)
-        weight = None if part.weight is None or isinstance(part.weight, s.Each) else self._formula(part.weight, context)
-        guard = None if part.guard is None else self._formula(part.guard, context, rank=True)
+        weight = (
+            None
+            if part.weight is None or isinstance(part.weight, s.Each)
+            else self.resolver.formula(part.weight, context)
+        )
+        guard = None if part.guard is None else self.resolver.formula(part.guard, context)
         if weight is not None and not weight.names:
             weight_is_sane(weight)
         return cfg.Alternative(tuple(found), body, part.span, weight, each, guard)
+
+    def _bound(
+        self, binders: tuple[s.Binder, ...], body: s.Expr, context: Context, found: list[cfg.Choice]
+    ) -> tuple[cfg.Term, Context]:
+        """The body under its `for` and `let`, and what names mean in it."""
+        if not binders:
+            return self._term(body, context, found), context
+        binder, rest = binders[0], binders[1:]
+        if isinstance(binder, s.LetBinder):
+            return self._let(binder, rest, body, context, found)
+        for name, values in binder.choices:
+            unique = self.resolver.fresh(name)
+            found.append(cfg.Choice(unique, self.resolver.choices(values, context), binder.span))
+            context = replace(context, names={**context.names, name: Value(unique)})
+        return self._bound(rest, body, context, found)
+
+    def _let(
+        self, binder: s.LetBinder, rest: tuple[s.Binder, ...], body: s.Expr, context: Context, found: list[cfg.Choice]
+    ) -> tuple[cfg.Term, Context]:
+        bindings: list[tuple[tuple[str, ...], cfg.Term, s.Binding]] = []
+        for binding in binder.bindings:
+            twice = next((name for i, name in enumerate(binding.names) if name in binding.names[:i]), None)
+            if twice is not None:
+                raise fail("E311", f"`{twice}` is bound twice in one `let`", binding.span)
+            value = self._term(binding.value, context, found)
+            fresh = {name: self.resolver.fresh(name) for name in binding.names}
+            bindings.append((tuple(fresh.values()), value, binding))
+            context = replace(context, names={**context.names, **{n: Variable(unique) for n, unique in fresh.items()}})
+        inner, context = self._bound(rest, body, context, found)
+        kept = []
+        used = set(variables(inner))
+        for names, value, binding in reversed(bindings):
+            if used & set(names):
+                kept.append((names, value))
+                used |= set(variables(value))
+            else:
+                self._unused(binding)
+        return (cfg.Let(tuple(reversed(kept)), inner, binder.span) if kept else inner), context
+
+    def _unused(self, binding: s.Binding) -> None:
+        """Reported once, however often the macro that it stands in is used."""
+        said = " and ".join(f"`{name}`" for name in binding.names)
+        message = f"{said} is never used, so it is left out"
+        warning = Diagnostic("W205", message, binding.span, severity="warning", help="use it, or delete it")
+        if warning not in self.diagnostics:
+            self.diagnostics.append(warning)
 
     def _nothing_joint(self, found: list[cfg.Choice], part: s.Alternative) -> None:
         if len(found) > 12:
@@ -158,17 +163,19 @@ class Expander:
     # --- terms
 
     def _term(self, expr: s.Expr, context: Context, found: list[cfg.Choice]) -> cfg.Term:
-        self.size += 1
+        self.resolver.size += 1
         self.nesting += 1
         try:
-            if self.size > MAX_TERM:
+            if self.resolver.size > MAX_TERM:
                 raise fail(
-                    "E506", f"`{self.owner}` has more than {MAX_TERM:,} parts after its macros are expanded", expr.span
+                    "E506",
+                    f"`{self.resolver.owner}` has more than {MAX_TERM:,} parts after its macros are expanded",
+                    expr.span,
                 )
             if self.nesting > MAX_NESTING:
                 raise fail(
                     "E506",
-                    f"`{self.owner}` is nested more than {MAX_NESTING} deep after its macros are expanded",
+                    f"`{self.resolver.owner}` is nested more than {MAX_NESTING} deep after its macros are expanded",
                     expr.span,
                 )
             return self._dispatch(expr, context, found)
@@ -180,9 +187,12 @@ class Expander:
             case s.Sequence(parts):
                 return cfg.Series(self._all(parts, context, found), expr.span)
             case s.Branches(parts):
-                return cfg.Parallel(self._all(parts, context, found), expr.span)
+                terms = self._all(parts, context, found)
+                return cfg.Parallel(terms, tuple(map(self._takes, terms)), expr.span)
             case s.Binary("^" | "*" as operator, left, right):
                 return self._copies(operator, left, right, context, found, expr.span)
+            case s.Alternative(body, binders, None, None, None) if all(isinstance(b, s.LetBinder) for b in binders):
+                return self._bound(binders, body, context, found)[0]
             case s.Alternatives() | s.Alternative():
                 return self._group(expr, context)
             case s.Name(name):
@@ -195,8 +205,9 @@ class Expander:
                 return self._rule_use(name, arguments, context, expr.span, found)
             case s.Unary("tied", _):
                 raise fail("E305", "`tied` stands before copies: `tied a ^ n`, `tied a * n`", expr.span)
-            case s.Dotted(name):
-                raise fail("E306", f"`{name}` belongs to operator bodies; a term uses operators", expr.span)
+            case s.Dotted(name) | s.Call(s.Dotted(name)):
+                help = _other_case(name.partition(".")[2], context.scope.operators, "operator")
+                raise fail("E306", f"`{name}` belongs to operator bodies; a term uses operators", expr.span, help=help)
             case s.Layout() | s.Index():
                 raise fail("E306", "`->` and `f[…]` belong to operator bodies; a term uses operators", expr.span)
             case _:
@@ -223,26 +234,48 @@ class Expander:
         tied = isinstance(left, s.Unary) and left.operator == "tied"
         body = self._term(left.operand if isinstance(left, s.Unary) and tied else left, context, found)
         if isinstance(right, s.ChoiceSet):
-            unique = self._fresh("n")
-            found.append(cfg.Choice(unique, self._choices(right, context), right.span))
+            unique = self.resolver.fresh("n")
+            found.append(cfg.Choice(unique, self.resolver.choices(right, context), right.span))
             count = formula(s.Name(unique, span=right.span))
         else:
-            count = self._formula(right, context)
-        return (cfg.Copies if operator == "^" else cfg.Repeated)(body, count, tied, span)
+            count = self.resolver.formula(right, context)
+        if operator == "^":
+            return cfg.Copies(body, count, tied, self._takes(body), span)
+        return cfg.Repeated(body, count, tied, span)
+
+    def _takes(self, branch: cfg.Term) -> bool:
+        """Whether a branch takes an input: what it is handed must not depend on a choice inside it."""
+        answers = takes_input(branch, self.anonymous)
+        if len(answers) > 1:
+            raise fail(
+                "E312", "some alternatives of this branch begin with a value of `let`, and others take an input",
+                branch.span, help="begin the others with `identity`, which takes an input: `identity >> a`",
+            )  # fmt: skip
+        return True in answers
 
     def _group(self, expr: s.Expr, context: Context) -> cfg.Term:
         """`(a | b)`: a rule without a name, which is handed the values it mentions."""
         alternatives = tuple(self._alternatives(expr, context))
-        self.count += 1
-        name = f"{self.owner}/{self.count}"
+        self.resolver.count += 1
+        name = f"{self.resolver.owner}/{self.resolver.count}"
         free = sorted(set().union(*map(free_of_alternative, alternatives)) - {"rank"} - self.scope.parameters)
-        self.anonymous[name] = cfg.Rule(name, tuple(free), alternatives, expr.span, anonymous=True)
-        return cfg.RuleUse(name, tuple(formula(s.Name(n, span=expr.span)) for n in free), expr.span)
+        packed = tuple(sorted(set().union(*(variables(alternative.body) for alternative in alternatives))))
+        if packed:
+            alternatives = tuple(
+                replace(alternative, body=cfg.Unpacked(packed, alternative.body, alternative.span))
+                for alternative in alternatives
+            )
+        self.anonymous[name] = cfg.Rule(
+            name, tuple(free), alternatives, expr.span, anonymous=True, packed=packed
+        )  # fmt: skip
+        return cfg.RuleUse(name, tuple(formula(s.Name(n, span=expr.span)) for n in free), expr.span, packed)
 
     def _named(
         self, name: str, arguments: tuple[s.Argument, ...], context: Context, found: list[cfg.Choice], span: Span
     ) -> cfg.Term:
         meaning = context.names.get(name)
+        if isinstance(meaning, Variable):
+            return self._variable(name, meaning, arguments, span)
         if isinstance(meaning, Closure) and not arguments:
             return self._term(meaning.expr, meaning.context, found)
         if isinstance(meaning, Closure) and isinstance(meaning.expr, s.Name):
@@ -250,6 +283,11 @@ class Expander:
         if isinstance(meaning, Closure):
             raise fail("E307", f"`{name}` stands for `{meaning.expr.span.text}`, which takes no arguments", span)
         return self._named_in(context, name, arguments, context, found, span)
+
+    def _variable(self, name: str, meaning: Variable, arguments: tuple[s.Argument, ...], span: Span) -> cfg.Term:
+        if arguments:
+            raise fail("E307", f"`{name}` is a value of `let`, which takes no arguments", span)
+        return cfg.Variable(meaning.name, span)
 
     def _named_in(
         self,
@@ -266,11 +304,13 @@ class Expander:
             home, name = meaning.context, meaning.expr.name
             meaning = home.names.get(name)
         if name in home.scope.macros:
-            return self._macro(home, name, arguments, context, found, span)
+            return self._macro(self.macros.use(home, name, arguments, context, found, span), found)
         if name in home.scope.operators:
             return self._use(home.scope.operators[name], arguments, context, found, span)
         if name in home.scope.broken:
             raise EinError()
+        if isinstance(meaning, Variable):
+            return self._variable(name, meaning, arguments, span)
         if isinstance(meaning, Value):
             raise fail("E307", f"`{name}` is a number, and a term is expected here", span)
         known = {*home.scope.operators, *home.scope.macros}
@@ -302,14 +342,14 @@ class Expander:
         self, argument: s.Argument, parameter: cfg.Parameter, context: Context, found: list[cfg.Choice]
     ) -> Formula:
         if argument.choice:
-            unique = self._fresh(parameter.name)
-            values = self._choices(argument.value, context)
+            unique = self.resolver.fresh(parameter.name)
+            values = self.resolver.choices(argument.value, context)
             found.append(cfg.Choice(unique, values, argument.span))
             return formula(s.Name(unique, span=argument.span))
         word = argument.value
         if parameter.kind in ("fn", "name") and isinstance(word, s.Name) and word.name not in context.names:
             return constant(word.name)
-        value = self._formula(word, context)
+        value = self.resolver.formula(word, context)
         if not value.names:
             check_kind(value, parameter)
         return value
@@ -317,11 +357,11 @@ class Expander:
     def _rule_use(
         self, name: str, arguments: tuple[s.Argument, ...], context: Context, span: Span, found: list[cfg.Choice]
     ) -> cfg.Term:
-        rule = context.scope.rules.get(name)
-        if rule is None:
+        if name not in context.scope.rules:
             help = _other_case(name, {**context.scope.operators, **context.scope.macros}, "operator")
             help = help or nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
             raise fail("E201", f"there is no rule `{name}`", span, help=help)
+        rule, home = context.scope.rules[name]
         bound = bind_declared(name, rule.parameters, arguments, span)
         values = []
         for parameter in rule.parameters:
@@ -330,193 +370,35 @@ class Expander:
                 values.append(self._argument(bound[parameter.name], plain, context, found))
             else:
                 assert parameter.default is not None
-                values.append(formula(parameter.default, self.scope.parameters))
-        return cfg.RuleUse(name, tuple(values), span)
+                values.append(self.resolver.formula(parameter.default, Context(home, self.macros.parameters(home))))
+        return cfg.RuleUse(self._key(rule, home), tuple(values), span)
 
-    def _macro(
-        self,
-        home: Context,
-        name: str,
-        arguments: tuple[s.Argument, ...],
-        context: Context,
-        found: list[cfg.Choice],
-        span: Span,
-    ) -> cfg.Term:
-        declaration, scope = home.scope.macros[name]
-        self._no_cycle(declaration, home, span)
-        inside = self._parameters_of(scope)
-        chain = (*home.macros, (declaration, span))
-        bound = bind_declared(name, declaration.parameters, arguments, span)
-        for parameter in declaration.parameters:
-            inside[parameter.name] = self._macro_argument(parameter, bound, context, scope, inside, found, chain)
-        match = build = None
-        dims: frozenset[str] = frozenset()
-        if declaration.goal is not None:
-            goal, renamed = self._rename_goal(declaration.goal, inside, scope)
-            inside |= renamed
-            dims = frozenset(m.name for m in renamed.values())
-            known = {m.name for m in inside.values() if isinstance(m, Value)} - dims
-            match, build = self._signature(goal, known, scope)
+    def _key(self, rule: s.RuleDecl, home: Scope) -> str:
+        """The name of a rule in the grammar; an imported one that meets another of its name gets a number."""
+        if home is self.scope:
+            return rule.name
+        key = self.imported.get(id(rule))
+        if key is None:
+            own = {name for name, (_, scope) in self.scope.rules.items() if scope is self.scope}
+            taken = own | set(self.imported.values())
+            numbered = (f"{rule.name}{i}" for i in count(2))
+            key = next(each for each in chain([rule.name], numbered) if each not in taken)
+            self.imported[id(rule)] = key
+            self.waiting.append((key, rule, home))
+        return key
+
+    def _macro(self, use: MacroUse, found: list[cfg.Choice]) -> cfg.Term:
         own: list[cfg.Choice] = []
-        body = self._term(declaration.body, Context(scope, inside, chain), own)
+        body = self._term(use.declaration.body, use.inside, own)
+        name = use.declaration.name
         for choice in own:
-            if choice.values.names & dims:
+            if choice.values.names & use.dims:
                 raise fail(
                     "E308", f"a choice in the macro `{name}` depends on the dimensions of its signature", choice.span,
                     help="make it a rule with that signature: a macro's choices are drawn before its input is known",
                 )  # fmt: skip
         found += own
-        return cfg.Expanded(name, body, span, match, build, dims)
-
-    def _parameters_of(self, scope: Scope) -> dict[str, Meaning]:
-        """Those of the root file are in the environment; those of an imported file have their defaults."""
-        if scope is self.scope:
-            return {name: Value(name) for name in scope.parameters}
-        found: dict[str, Meaning] = {}
-        for name, default in scope.defaults.items():
-            found[name] = Closure(default, Context(scope, dict(found)))
-        return found
-
-    def _macro_argument(
-        self,
-        parameter: s.Parameter,
-        bound: Mapping[str, s.Argument],
-        context: Context,
-        scope: Scope,
-        inside: Mapping[str, Meaning],
-        found: list[cfg.Choice],
-        chain: tuple[tuple[s.MacroDecl, Span], ...],
-    ) -> Meaning:
-        argument = bound.get(parameter.name)
-        if argument is None:
-            assert parameter.default is not None
-            return Closure(parameter.default, Context(scope, dict(inside), chain))
-        if argument.choice:
-            unique = self._fresh(parameter.name)
-            found.append(cfg.Choice(unique, self._choices(argument.value, context), argument.span))
-            return Value(unique)
-        return Closure(argument.value, context)
-
-    def _no_cycle(self, declaration: s.MacroDecl, home: Context, span: Span) -> None:
-        """An argument is not inside the macro that it is given to: `f(f(relu))` is no cycle."""
-        at = next((i for i, (entry, _) in enumerate(home.macros) if entry is declaration), None)
-        if at is not None:
-            cycle = " -> ".join([*(entry.name for entry, _ in home.macros[at:]), declaration.name])
-            first = home.macros[at][1]
-            raise fail(
-                "E502", f"macros may not be recursive: {cycle}", span,
-                help="what recurs is a `rule`", labels=[Label(first, "expanded here")],
-            )  # fmt: skip
-
-    def _rename_goal(
-        self, goal: s.Goal, inside: Mapping[str, Meaning], scope: Scope
-    ) -> tuple[s.Goal, dict[str, Value]]:
-        """The signature of a macro with the names that it binds made unique."""
-        renamed = {
-            name: Value(self._fresh(name)) for name in type_names(goal.input) if name not in inside
-        }  # a name that is a parameter is compared, not bound
-        context = Context(scope, {**inside, **renamed})
-        output = None if goal.output is None else self._resolve_type(goal.output, context)
-        return replace(goal, input=self._resolve_type(goal.input, context), output=output), renamed
-
-    # --- numbers
-
-    def _formula(self, expr: s.Expr, context: Context, rank: bool = False) -> Formula:
-        return formula(self._resolve(expr, context))
-
-    def _choices(self, expr: s.Expr, context: Context) -> Choices:
-        """A choice set; one that needs no values from around it is tried at once."""
-        compiled = choices(self._resolve(expr, context))
-        if not compiled.names:
-            try:
-                compiled.evaluate({})
-            except Inapplicable as error:
-                raise fail("E207", error.reason, error.span or expr.span) from None
-        return compiled
-
-    def _resolve(self, expr: s.Expr, context: Context) -> s.Expr:
-        """The expression with every name replaced by what it stands for."""
-        self.size += 1
-        if self.size > MAX_TERM:
-            raise fail("E506", f"`{self.owner}` grows without bound when its macros are expanded", expr.span)
-        resolve = self._resolve
-        match expr:
-            case s.Name("rank"):
-                return expr
-            case s.Name(name):
-                return self._resolve_name(name, expr, context)
-            case s.Unary(operator, operand):
-                return s.Unary(operator, resolve(operand, context), span=expr.span)
-            case s.Binary(operator, left, right):
-                return s.Binary(operator, resolve(left, context), resolve(right, context), span=expr.span)
-            case s.Star(operand):
-                return s.Star(resolve(operand, context), span=expr.span)
-            case s.Call(function, arguments):
-                if not isinstance(function, s.Name) or function.name not in FUNCTIONS:
-                    raise no_function(expr)
-                return s.Call(function, self._resolve_all(arguments, context), span=expr.span)
-            case s.Group(items):
-                return s.Group(self._resolve_all(items, context), span=expr.span)
-            case s.ChoiceSet(items):
-                return s.ChoiceSet(tuple(self._resolve_item(item, context) for item in items), span=expr.span)
-            case s.Alternative(body, (), None, guard, otherwise) if guard is not None and otherwise is not None:
-                parts = (resolve(body, context), resolve(guard, context), resolve(otherwise, context))
-                return s.Alternative(parts[0], (), None, parts[1], parts[2], span=expr.span)
-            case s.Number() | s.Percent() | s.String() | s.Boolean():
-                return expr
-            case _:
-                raise fail("E205", "a number or condition is expected here", expr.span)
-
-    def _resolve_name(self, name: str, expr: s.Name, context: Context) -> s.Expr:
-        meaning = context.names.get(name)
-        match meaning:
-            case Value(unique):
-                return s.Name(unique, span=expr.span)
-            case Closure(inner, outer):
-                return self._resolve(inner, outer)
-            case None:
-                known = {n for n in context.names if "$" not in n} | {"rank"}
-                raise fail("E203", f"there is no value named `{name}` here", expr.span, help=nearest(name, known))
-
-    def _resolve_all(self, arguments: tuple[s.Argument, ...], context: Context) -> tuple[s.Argument, ...]:
-        return tuple(replace(argument, value=self._resolve(argument.value, context)) for argument in arguments)
-
-    def _resolve_item(self, item: s.Item, context: Context) -> s.Item:
-        def maybe(expr: s.Expr | None) -> s.Expr | None:
-            return None if expr is None else self._resolve(expr, context)
-
-        first = self._resolve(item.first, context)
-        return replace(item, first=first, last=maybe(item.last), step=maybe(item.step), weight=maybe(item.weight))
-
-    def _resolve_type(self, type: s.Type, context: Context) -> s.Type:
-        match type:
-            case s.KindType(kind, dims):
-                return s.KindType(kind, tuple(self._resolve_dim(dim, context) for dim in dims), span=type.span)
-            case s.TypeName(name):
-                meaning = context.names.get(name)
-                return s.TypeName(meaning.name if isinstance(meaning, Value) else name, span=type.span)
-            case s.BundleType(members):
-                return replace(
-                    type, members=tuple(replace(m, type=self._resolve_type(m.type, context)) for m in members)
-                )
-            case s.PowerType(base, count):
-                return s.PowerType(self._resolve_type(base, context), self._resolve(count, context), span=type.span)
-            case s.Blank():
-                return type
-
-    def _resolve_dim(self, dim: s.Dim, context: Context) -> s.Dim:
-        match dim:
-            case s.EachDim(name):
-                meaning = context.names.get(name)
-                return s.EachDim(meaning.name if isinstance(meaning, Value) else name, span=dim.span)
-            case s.Blank():
-                return dim
-            case _:
-                return self._resolve(dim, context)
-
-    def _fresh(self, name: str) -> str:
-        self.count += 1
-        return f"{name}${self.count}"
+        return cfg.Expanded(name, body, use.span, use.match, use.goal, use.dims, use.signature)
 
 
 def _other_case(name: str, known: Mapping[str, object], what: str) -> str:

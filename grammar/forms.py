@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ein.grammar import syntax as s
-from ein.grammar.cfg import Application, Operator
+from ein.grammar.cfg import Application, Applied, Operator
 from ein.grammar.numbers import Inapplicable, formula, permuted
 from ein.grammar.patterns import KIND
 from ein.grammar.types import Tensor
@@ -20,7 +20,7 @@ def takes_form(application: Application, input: Tensor) -> bool | None:
     """True or False for all tensors of the form of `input`; None: it depends on the sizes."""
     answers = [_takes(operator, arguments, input) for operator, arguments in application.forms]
     if True in answers:
-        return True
+        return True if isinstance(application.look(input), Applied) else None
     return None if None in answers else False
 
 

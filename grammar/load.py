@@ -85,6 +85,16 @@ def _read(path: Path, shown: str, span: Span | None) -> str:
         raise fail("E602", f"`{shown}` cannot be read: {error.strerror}", span) from None
 
 
+def _unversioned(file: s.File) -> list[Diagnostic]:
+    """A warning, not an error: what the file says is clear today, and may not be to a later version."""
+    if not file.statements or isinstance(file.statements[0], s.Version):
+        return []
+    start = file.statements[0].span.start
+    message = "the file does not say which version of the language it is written in"
+    help = "write `ein 1` on the first line"
+    return [Diagnostic("W108", message, Span(file.source, start, start), help=help, severity="warning")]
+
+
 class _Loader:
     def __init__(self, diagnostics: list[Diagnostic], root: Path | None) -> None:
         self.diagnostics = diagnostics
@@ -93,7 +103,7 @@ class _Loader:
 
     def module(self, key: str, source: Source, above: tuple[str, ...]) -> Module:
         file, found = parse(source)
-        self.diagnostics += found
+        self.diagnostics += found or _unversioned(file)
         module = self.loaded[key] = Module(source.name, file)
         for statement in file.statements:
             if isinstance(statement, s.Import):
@@ -119,8 +129,9 @@ class _Loader:
     def _library(self, statement: s.Import) -> tuple[str, Source]:
         known = library_names()
         if statement.module not in known:
+            listed = ", ".join(name for name in known if "/" not in name)
             help = nearest(
-                statement.module, known, f"the library: {', '.join(known)}; a file is imported by its path in quotes"
+                statement.module, known, f"the library has {listed}; a file is imported by its path in quotes"
             )
             raise fail("E601", f"there is no library module `{statement.module}`", statement.span, help=help)
         path = LIBRARY / f"{statement.module}.ein"

@@ -7,7 +7,7 @@ probable cover of every stretch is kept. Types are known throughout, since the t
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Any, TypeAlias
@@ -15,27 +15,48 @@ from typing import Any, TypeAlias
 from ein.grammar import term as t
 from ein.grammar.cfg import Application
 from ein.grammar.derivation import Choices, Derivation, replay
-from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.diagnostics import NOWHERE, EinError, fail
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.options import options
 from ein.grammar.space import Space
-from ein.grammar.steps import Apply, Call, Copy, Enter, Fork, Instance, Loop, Program, Step
-from ein.grammar.types import ValueType
+from ein.grammar.steps import (
+    Apply,
+    Bind,
+    Call,
+    Candidate,
+    Copy,
+    Enter,
+    Fork,
+    Instance,
+    Load,
+    Loop,
+    Meet,
+    Pack,
+    Program,
+    Step,
+    Unpack,
+    members,
+)
+from ein.grammar.types import ValueType, bundle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Items:
     """A series of the term without its names: what stands in a row, outermost first."""
 
-    parts: tuple[t.Op | t.Parallel | t.Copies | t.Repeated, ...]
+    parts: tuple[t.Op | t.Parallel | t.Copies | t.Repeated | t.Let | t.Variable, ...]
     inner: tuple[tuple[_Items, ...], ...]
     """For each part, the series inside it."""
+    variables: Mapping[str, ValueType]
+    """The types of the values named around it."""
 
 
 _Found: TypeAlias = "tuple[float, _Made] | None"
 _Made: TypeAlias = "tuple[Any, ...]"
 """Choices in pre-order as a tree of tuples: (choice, part, part, …) or (part, part, …)."""
 _Task: TypeAlias = "Generator[tuple[Any, ...], _Found, _Found]"
+_Meant: TypeAlias = frozenset[tuple[str, str]]
+"""Which variable of the term each variable of the rule stands for."""
 
 
 _STRETCH = 6
@@ -44,16 +65,16 @@ _STRETCH = 6
 
 def derive(space: Space, term: t.TypedTerm) -> Derivation:
     """The most probable derivation of `space` whose term is `term`. Raises EinError where there is none."""
-    items = _items(term)
+    items = _items(term, {})
     matcher = _Matcher(space)
-    found = matcher.solve(("rule", space.start, items, 0, len(items.parts)))
+    found = matcher.solve(("rule", space.start, items, 0, len(items.parts), frozenset()))
     if found is None:
         raise _leaves(space, matcher, items)
     choices = tuple(_flat(found[1]))
     try:
         made = replay(space, choices, term.input)
-    except Inapplicable as error:
-        raise AssertionError(f"a matched term does not replay: {error.reason}") from None
+    except Inapplicable as error:  # a goal may take the structure of a dimension, which the printed term keeps
+        raise fail("E707", f"`{space.grammar.name}` does not derive this term: {error.reason}", error.span) from None
     return Derivation(space, choices, t.cost(made).modules, term.input)
 
 
@@ -64,8 +85,8 @@ def _leaves(space: Space, matcher: _Matcher, items: _Items) -> EinError:
     for first in range(count):
         for last in range(first + 1, min(first + _STRETCH, count) + 1):
             if last - 1 not in covered or first not in covered:
-                rules = list(space.instances.values())
-                if any(matcher.solve(("rule", rule, items, first, last)) is not None for rule in rules):
+                rules = [rule for rule in space.instances.values() if not rule.rule.packed]
+                if any(matcher.solve(("rule", rule, items, first, last, frozenset())) is not None for rule in rules):
                     covered.update(range(first, last))
     missing = next((at for at in range(count) if at not in covered), None)
     message = f"`{space.grammar.name}` does not derive this term"
@@ -77,7 +98,7 @@ def _leaves(space: Space, matcher: _Matcher, items: _Items) -> EinError:
     return fail("E707", f"{message}: no rule gives `{shown}` there", part.span if isinstance(part, t.Op) else None)
 
 
-def _items(term: t.TypedTerm) -> _Items:
+def _items(term: t.TypedTerm, variables: Mapping[str, ValueType]) -> _Items:
     """Names and nested series dissolved; recursion goes as deep as branches nest."""
     parts: list[Any] = []
     stack: list[t.TypedTerm] = [term]
@@ -90,8 +111,19 @@ def _items(term: t.TypedTerm) -> _Items:
                 stack += reversed(inside)
             case _:
                 parts.append(node)
-    inner = tuple(tuple(map(_items, t.children(part))) for part in parts)
-    return _Items(tuple(parts), inner)
+    inner = tuple(tuple(_inside(part, variables)) for part in parts)
+    return _Items(tuple(parts), inner, variables)
+
+
+def _inside(part: t.TypedTerm, variables: Mapping[str, ValueType]) -> Iterator[_Items]:
+    if not isinstance(part, t.Let):
+        yield from (_items(child, variables) for child in t.children(part))
+        return
+    for names, value in part.bindings:
+        yield _items(value, variables)
+        types = [value.output] if len(names) == 1 else members(value.output, len(names), NOWHERE)
+        variables = {**variables, **dict(zip(names, types, strict=True))}
+    yield _items(part.body, variables)
 
 
 def _flat(made: _Made) -> Choices:
@@ -146,23 +178,36 @@ class _Matcher:
         return answer
 
     def _key(self, goal: tuple[Any, ...]) -> tuple[Any, ...]:
-        kind, what, items, first, last = goal
-        return kind, id(what) if kind == "rule" else what, id(items), first, last
+        kind, what, items, first, last, meant = goal
+        return kind, id(what) if kind == "rule" else what, id(items), first, last, meant
 
     def _task(self, goal: tuple[Any, ...]) -> _Task:
-        kind, what, items, first, last = goal
-        return self._rule(what, items, first, last) if kind == "rule" else self._program(what, items, first, last)
+        kind, what, items, first, last, meant = goal
+        task = self._rule if kind == "rule" else self._program
+        return task(what, items, first, last, meant)
 
-    def _rule(self, instance: Instance, items: _Items, first: int, last: int) -> _Task:
+    def _rule(self, instance: Instance, items: _Items, first: int, last: int, meant: _Meant) -> _Task:
         best: _Found = None
-        table = options(self.space, instance, items.parts[first].input)
-        for candidate, probability in zip(table.candidates, table.probabilities, strict=True):
-            if not self._may_fit(candidate.program, items, first, last):
+        inner: _Meant = meant if instance.rule.packed else frozenset()
+        for candidate, probability in self._candidates(instance, items, first, meant):
+            program = tuple(step for step in candidate.program if not isinstance(step, Pack | Unpack | Meet))
+            if not self._may_fit(program, items, first, last):
                 continue
-            found = yield ("program", candidate.program, items, first, last)
+            found = yield ("program", program, items, first, last, inner)
             if found is not None and (best is None or found[0] + log(probability) > best[0]):
                 best = found[0] + log(probability), (_Chosen(candidate.choice), found[1])
         return best
+
+    def _candidates(
+        self, instance: Instance, items: _Items, first: int, meant: _Meant
+    ) -> Iterator[tuple[Candidate, float]]:
+        input = items.parts[first].input
+        if instance.rule.packed:
+            names = dict(meant)
+            types = items.variables
+            input = bundle([input, *(types[names[name]] for name in instance.rule.packed)])
+        table = options(self.space, instance, input)
+        return zip(table.candidates, table.probabilities, strict=True)
 
     def _may_fit(self, program: Program, items: _Items, first: int, last: int) -> bool:
         """Quick refusals: too few items, a first or last step that is another operator, a fixed length."""
@@ -175,48 +220,56 @@ class _Matcher:
             return False
         return any(isinstance(step, Call | Enter | Loop) for step in program) or last - first == len(program)
 
-    def _program(self, program: Program, items: _Items, first: int, last: int) -> _Task:
+    def _program(self, program: Program, items: _Items, first: int, last: int, meant: _Meant) -> _Task:
         """The steps laid along the stretch: the first takes 1 … items, the others what is left."""
+        program = tuple(step for step in program if not isinstance(step, Pack | Meet))
         if not program:
             return (0.0, ()) if first == last else None
         step, rest = program[0], program[1:]
         if not rest:
-            return (yield from self._step(step, items, first, last))
+            return (yield from self._step(step, items, first, last, meant))
         best: _Found = None
         longest = last - len(rest)
         shortest = first + 1
-        if isinstance(step, Apply | Fork | Copy):
+        if isinstance(step, _SINGLE):
             longest = min(longest, shortest)
-        elif all(isinstance(later, Apply | Fork | Copy) for later in rest):
+        elif all(isinstance(later, _SINGLE) for later in rest):
             shortest = longest  # what follows takes one item each
         for cut in range(shortest, longest + 1):
-            left = yield from self._step(step, items, first, cut)
+            left = yield from self._step(step, items, first, cut, meant)
             if left is None:
                 continue
-            right = yield ("program", rest, items, cut, last)
+            right = yield ("program", rest, items, cut, last, meant)
             if right is not None and (best is None or left[0] + right[0] > best[0]):
                 best = left[0] + right[0], (left[1], right[1])
         return best
 
-    def _step(self, step: Step, items: _Items, first: int, last: int) -> _Task:
+    def _step(self, step: Step, items: _Items, first: int, last: int, meant: _Meant) -> _Task:
         part = items.parts[first]
+        single = last == first + 1
         match step:
             case Apply(application):
-                return (0.0, ()) if last == first + 1 and _same(application, part) else None
+                return (0.0, ()) if single and _same(application, part) else None
+            case Load(name):
+                fits = single and isinstance(part, t.Variable) and (name, part.name) in meant
+                return (0.0, ()) if fits else None
             case Call(instance):
-                return (yield ("rule", instance, items, first, last))
+                return (yield ("rule", instance, items, first, last, meant))
             case Enter():
-                return (yield ("program", self._entered(step, part.input), items, first, last))
+                return (yield ("program", self._entered(step, part.input), items, first, last, meant))
             case Fork(programs):
-                fits = last == first + 1 and isinstance(part, t.Parallel) and len(part.parts) == len(programs)
-                return (yield from self._branches(programs, items.inner[first])) if fits else None
+                fits = single and isinstance(part, t.Parallel) and part.takes == step.takes
+                return (yield from self._branches(programs, items.inner[first], meant)) if fits else None
             case Copy(count, program, tied):
-                fits = last == first + 1 and isinstance(part, t.Copies) and (part.count, part.tied) == (count, tied)
-                return (yield from self._branches((program,), items.inner[first])) if fits else None
+                fits = single and isinstance(part, t.Copies) and (part.count, part.tied) == (count, tied)
+                return (yield from self._branches((program,), items.inner[first], meant)) if fits else None
             case Loop(count, program, tied):
-                fits = last == first + 1 and isinstance(part, t.Repeated)
-                same = fits and isinstance(part, t.Repeated) and (len(part.parts), part.tied) == (count, tied)
-                return (yield from self._branches((program,), items.inner[first][:1])) if same else None
+                fits = single and isinstance(part, t.Repeated) and (len(part.parts), part.tied) == (count, tied)
+                return (yield from self._branches((program,), items.inner[first][:1], meant)) if fits else None
+            case Bind():
+                fits = single and isinstance(part, t.Let) and len(part.bindings) == len(step.bindings)
+                return (yield from self._bound(step, part, items.inner[first], meant)) if fits else None  # type: ignore[arg-type]
+        return None
 
     def _entered(self, step: Enter, input: ValueType) -> Program:
         try:
@@ -224,15 +277,35 @@ class _Matcher:
         except Inapplicable:
             return ()
 
-    def _branches(self, programs: tuple[Program, ...], inner: tuple[_Items, ...]) -> _Task:
+    def _branches(self, programs: tuple[Program, ...], inner: tuple[_Items, ...], meant: _Meant) -> _Task:
         total, made = 0.0, []
         for program, items in zip(programs, inner, strict=True):
-            found = yield ("program", program, items, 0, len(items.parts))
+            found = yield ("program", program, items, 0, len(items.parts), meant)
             if found is None:
                 return None
             total += found[0]
             made.append(found[1])
         return total, tuple(made)
+
+    def _bound(self, step: Bind, part: t.Let, inner: tuple[_Items, ...], meant: _Meant) -> _Task:
+        total, made = 0.0, []
+        for i, program in enumerate(step.programs):
+            found = yield ("program", program, inner[i], 0, len(inner[i].parts), meant)
+            if found is None:
+                return None
+            total += found[0]
+            made.append(found[1])
+            if i < len(step.bindings):
+                mine, theirs = step.bindings[i][0], part.bindings[i][0]
+                if len(mine) != len(theirs):
+                    return None
+                kept = {pair for pair in meant if pair[0] not in mine and pair[1] not in theirs}
+                meant = frozenset(kept | set(zip(mine, theirs, strict=True)))
+        return total, tuple(made)
+
+
+_SINGLE = Apply | Fork | Copy | Bind | Load
+"""Steps that are one item."""
 
 
 def _same(application: Application, part: object) -> bool:

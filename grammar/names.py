@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ein.grammar import cfg
 from ein.grammar import syntax as s
+from ein.grammar.numbers import free_names
 
 
 def type_names(type: s.Type) -> list[str]:
@@ -41,6 +44,53 @@ def type_names(type: s.Type) -> list[str]:
     return list(found)
 
 
+def mentioned(type: s.Type) -> set[str]:
+    """All names of a type, those in its expressions among them."""
+    found = set(type_names(type))
+
+    def visit(node: s.Type) -> None:
+        match node:
+            case s.KindType(_, dims):
+                for dim in dims:
+                    found.update(() if isinstance(dim, s.Blank | s.EachDim) else free_names(dim))
+            case s.BundleType(members):
+                for member in members:
+                    visit(member.type)
+            case s.PowerType(base, count):
+                visit(base)
+                found.update(free_names(count))
+            case _:
+                pass
+
+    visit(type)
+    return found
+
+
+def leaves_open(type: s.Type, bound: set[str]) -> bool:
+    """Whether a type has a `_`, or a name that is not bound, in the place of a size or type."""
+
+    def dim(node: s.Dim) -> bool:
+        match node:
+            case s.Name(name) | s.EachDim(name) | s.Star(s.Name(name)):
+                return name not in bound
+            case s.Group(items):
+                return any(dim(item.value) for item in items)
+            case _:
+                return isinstance(node, s.Blank)
+
+    match type:
+        case s.KindType(_, dims):
+            return any(map(dim, dims))
+        case s.TypeName(name):
+            return name not in bound
+        case s.BundleType(members):
+            return any(leaves_open(member.type, bound) for member in members)
+        case s.PowerType(base, count):
+            return leaves_open(base, bound) or (isinstance(count, s.Name) and count.name not in bound)
+        case s.Blank():
+            return True
+
+
 def free_of_alternative(alternative: cfg.Alternative) -> set[str]:
     """The names that an alternative needs from around it."""
     names: set[str] = set()
@@ -65,3 +115,58 @@ def term_names(term: cfg.Term) -> set[str]:
             return term_names(body) | count.names
         case cfg.Expanded(_, body):
             return term_names(body) - term.bound
+        case cfg.Let(bindings, body):
+            return set().union(term_names(body), *(term_names(value) for _, value in bindings))
+        case cfg.Unpacked(_, body):
+            return term_names(body)
+        case cfg.Variable():
+            return set()
+
+
+def variables(term: cfg.Term) -> list[str]:
+    """The variables of a `let` around it that a term mentions, in order, each once."""
+    found: dict[str, None] = {}
+
+    def visit(node: cfg.Term, bound: frozenset[str]) -> None:
+        match node:
+            case cfg.Variable(name) if name not in bound:
+                found[name] = None
+            case cfg.RuleUse(packed=packed):
+                found.update(dict.fromkeys(name for name in packed if name not in bound))
+            case cfg.Series(parts) | cfg.Parallel(parts):
+                for part in parts:
+                    visit(part, bound)
+            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+                visit(body, bound)
+            case cfg.Let(bindings, body):
+                for names, value in bindings:
+                    visit(value, bound)
+                    bound |= frozenset(names)
+                visit(body, bound)
+            case cfg.Unpacked(names, body):
+                visit(body, bound | frozenset(names))
+            case _:
+                pass
+
+    visit(term, frozenset())
+    return list(found)
+
+
+def takes_input(term: cfg.Term, groups: Mapping[str, cfg.Rule]) -> set[bool]:
+    """Whether a term needs what flows in; one that begins with a variable does not. Of a group, all answers."""
+    match term:
+        case cfg.Variable():
+            return {False}
+        case cfg.RuleUse(rule) if rule in groups:
+            return set().union(*(takes_input(alternative.body, groups) for alternative in groups[rule].alternatives))
+        case cfg.Series(parts):
+            return takes_input(parts[0], groups)
+        case cfg.Parallel(_, takes):
+            return {any(takes)}
+        case cfg.Copies() | cfg.Repeated() | cfg.Expanded() | cfg.Unpacked():
+            return takes_input(term.body, groups)
+        case cfg.Let(bindings, body):
+            answers = [takes_input(part, groups) for part in (*(value for _, value in bindings), body)]
+            return {True} if {True} in answers else set().union(*answers)
+        case cfg.Use() | cfg.RuleUse():
+            return {True}

@@ -7,18 +7,17 @@ their probability and the others share what remains.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import accumulate, groupby
 from typing import Any
 
-from ein.grammar import cfg
 from ein.grammar.cfg import Cost
-from ein.grammar.diagnostics import fail
 from ein.grammar.forms import takes_form
-from ein.grammar.numbers import Formula, Inapplicable, Percentage
+from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import (
     Apply,
+    Bind,
     Call,
     Candidate,
     Copy,
@@ -31,12 +30,14 @@ from ein.grammar.steps import (
     Outcome,
     Program,
     Step,
-    equal_members,
+    Variables,
+    assign,
     holds_rule,
-    members,
+    names_values,
     refusal,
 )
 from ein.grammar.types import Bundle, ValueType, rank
+from ein.grammar.weights import Group, shares, weigh
 
 
 def options(space: Space, instance: Instance, input: ValueType) -> Options:
@@ -88,11 +89,15 @@ def _form(space: Space, instance: Instance, input: ValueType) -> Form:
     """The candidates; kept for all types of a form unless the rule has a signature of its own."""
     if instance.rule.match is not None:
         return _candidates(space, instance, input)
-    key = input.form if not isinstance(input, Bundle) else ("", rank(input))
+    key = input.form if not isinstance(input, Bundle) else ("", _rank(instance, input))
     found = instance.forms.get(key)
     if found is None:
         found = instance.forms[key] = _candidates(space, instance, input)
     return found
+
+
+def _rank(instance: Instance, input: Bundle) -> int | None:
+    return rank(input.members[0] if instance.rule.packed else input)
 
 
 def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
@@ -112,7 +117,8 @@ def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
             answer = _sure(program, input) if instance.rule.match is None else None
             if answer is not False:
                 leading = next((i for i, step in enumerate(program) if holds_rule(step)), len(program))
-                candidates.append(Candidate((index, values), weight, program, leading, program[leading:]))
+                rest, binds = program[leading:], names_values(program)
+                candidates.append(Candidate((index, values), weight, program, leading, rest, binds))
                 sure.append(answer)
             else:
                 reasons.append(_refusal(space, program, input))
@@ -121,7 +127,7 @@ def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
 
 def _refusal(space: Space, program: Program, input: ValueType) -> Inapplicable:
     try:
-        space.run(program[0], input)
+        space.run(program[0], input, {})
     except Inapplicable as error:
         return error.bare()
     raise AssertionError("an operator takes a type that its form refuses")
@@ -143,14 +149,12 @@ def outcome(space: Space, candidate: Candidate, input: ValueType) -> Outcome:
     """What the candidate does at a type. Raises Inapplicable where it does not apply."""
     found = candidate.outcomes.get(input)
     if found is None:
-        current, modules = input, 0
-        for step in candidate.program[: candidate.leading]:
-            current, used = space.run(step, current)
-            modules += used
+        variables: Variables = {}
+        current, modules = space.run_all(candidate.program[: candidate.leading], input, variables)
         if candidate.rest:
-            _before_rule(space, candidate.rest[0], current)
+            _before_rule(space, candidate.rest[0], current, variables.copy())
         least = modules + sum(space.minimum(step) for step in candidate.rest)
-        found = candidate.outcomes[input] = Outcome(current, modules, int(least))
+        found = candidate.outcomes[input] = Outcome(current, modules, int(least), variables)
         space.outcomes.append(candidate.outcomes)
         space.entries += 1
     return found
@@ -159,96 +163,58 @@ def outcome(space: Space, candidate: Candidate, input: ValueType) -> Outcome:
 def outcome_cost(space: Space, candidate: Candidate, input: ValueType, result: Outcome) -> Cost:
     """Of the steps before the first rule; computed when first asked for."""
     if not result.cost:
-        result.cost.append(space.cost(candidate.program[: candidate.leading], input))
+        result.cost.append(space.cost(candidate.program[: candidate.leading], input, {}))
     return result.cost[0]
 
 
-def _before_rule(space: Space, step: Step, input: ValueType) -> bool:
+def _before_rule(space: Space, step: Step, input: ValueType, variables: Variables) -> bool:
     """Checks what stands before the first rule inside `step`; whether a rule was met."""
     match step:
         case Call():
             return True
         case Fork(programs):
-            for program, member in zip(programs, members(input, len(programs), step.span), strict=True):
-                if _prefix(space, program, member):
-                    return True
-            return False
-        case Copy(count, program):
-            return _prefix(space, program, equal_members(input, count, step.span))
+            parts = zip(programs, step.inputs(input), strict=True)
+            return any(_prefix(space, program, part, variables) is None for program, part in parts)
+        case Copy(_, program):
+            return _prefix(space, program, step.input(input), variables) is None
         case Loop(_, program):
-            return _prefix(space, program, input)
+            return _prefix(space, program, input, variables) is None
         case Enter():
-            return _prefix(space, space.enter(step, input), input)
-        case Apply():
-            space.run(step, input)
+            return _prefix(space, space.enter(step, input), input, variables) is None
+        case Bind(bindings, body):
+            for names, program in bindings:
+                value = _prefix(space, program, input, variables)
+                if value is None:
+                    return True
+                assign(names, value, variables, step.span)
+            return _prefix(space, body, input, variables) is None
+        case _:
+            space.run(step, input, variables)
             return False
 
 
-def _prefix(space: Space, program: Program, input: ValueType) -> bool:
+def _prefix(space: Space, program: Program, input: ValueType, variables: Variables) -> ValueType | None:
+    """The type after the program; None: there is a rule in it, and what stands before that fits."""
     for step in program:
-        if holds_rule(step):
-            if _before_rule(space, step, input):
-                return True
-            continue
-        input, _ = space.run(step, input)
-    return False
+        if holds_rule(step) and _before_rule(space, step, input, variables):
+            return None
+        input, _ = space.run(step, input, variables)
+    return input
 
 
 def _share(
     instance: Instance, env: Mapping[str, Any], applying: list[Candidate], reasons: tuple[Inapplicable, ...]
 ) -> Options:
     """Probabilities of the candidates that apply."""
-    groups: list[tuple[float, bool, list[float]]] = []
+    groups: list[Group] = []
     for index, own in groupby(applying, lambda candidate: candidate.choice[0]):
-        groups.append(_weigh(instance.rule.alternatives[index], env, list(own)))
-    shares = list(_shares(groups))
-    total = sum(shares)
-    kept = [(c, share / total) for c, share in zip(applying, shares, strict=True) if share > 0] if total > 0 else []
-    probabilities = [share for _, share in kept]
+        values = [(candidate.choice[1], candidate.weight) for candidate in own]
+        groups.append(weigh(instance.rule.alternatives[index], env, values))
+    parts = list(shares(groups))
+    total = sum(parts)
+    kept = [(c, part / total) for c, part in zip(applying, parts, strict=True) if part > 0] if total > 0 else []
+    probabilities = [part for _, part in kept]
     cumulative = list(accumulate(probabilities))
     if cumulative:
         cumulative[-1] = 1.0
     return Options(cumulative, [candidate for candidate, _ in kept], probabilities, reasons)
-
-
-def _weigh(
-    alternative: cfg.Alternative, env: Mapping[str, Any], own: list[Candidate]
-) -> tuple[float, bool, list[float]]:
-    """Weight of an alternative, whether it is a percentage, and the weights of its values.
-
-    A weight that depends on the choices is asked for each of their values, and the sum counts.
-    """
-    weights = [candidate.weight for candidate in own]
-    if alternative.each:
-        return sum(weights), False, weights
-    if alternative.weight is None:
-        return 1.0, False, weights
-    names = [choice.name for choice in alternative.choices]
-    if alternative.weight.names & set(names):
-        filled = [{**env, **dict(zip(names, candidate.choice[1], strict=True))} for candidate in own]
-        weights = [w * _weight(alternative.weight, full) for w, full in zip(weights, filled, strict=True)]
-        return sum(weights), False, weights
-    value = _weight(alternative.weight, env)
-    return value, isinstance(value, Percentage), weights
-
-
-def _weight(weight: Formula, env: Mapping[str, Any]) -> float:
-    """Raises EinError: what applies must have a weight."""
-    try:
-        value = weight.evaluate(env)
-    except Inapplicable as error:
-        raise fail("E503", error.reason, error.span or weight.expr.span) from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        text = f"a weight is a number of at least 0, not {cfg.value_text(value)}"
-        raise fail("E503", text, weight.expr.span)
-    return value
-
-
-def _shares(groups: list[tuple[float, bool, list[float]]]) -> Iterator[float]:
-    percent = sum(weight for weight, is_percent, _ in groups if is_percent)
-    plain = sum(weight for weight, is_percent, _ in groups if not is_percent)
-    remainder = max(0.0, 1.0 - percent)
-    for weight, is_percent, values in groups:
-        whole = weight if is_percent else (remainder * weight / plain if plain else 0.0)
-        inside = sum(values)
-        yield from (whole * value / inside if inside else 0.0 for value in values)

@@ -15,7 +15,7 @@ from typing import Any
 from ein.grammar import syntax as s
 from ein.grammar.actions import ACTIONS, NESTING, Action
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
-from ein.grammar.lexer import Token, first_of_line, tokenize
+from ein.grammar.lexer import BAD_CHARACTER, BAD_WORD, Token, first_of_line, tokenize
 from ein.grammar.mistakes import BRACKETS, STATEMENT_KINDS, Mistake, describe, not_a_statement
 from ein.grammar.table import END, Rule, Table, load
 
@@ -26,6 +26,7 @@ MAX_REPORTS = 100
 
 _MISFIT = sys.maxsize
 _STATEMENTS = ("statement", "version")
+_AT_THE_MARGIN = frozenset(("NAME", "CAMEL", BAD_WORD, BAD_CHARACTER))
 
 
 def parse(source: Source) -> tuple[s.File, list[Diagnostic]]:
@@ -108,10 +109,10 @@ def _parse_piece(
 
 
 def _begins_statement(mistake: Mistake) -> bool:
-    """Whether the token that does not fit was meant to begin a statement: a word at the margin."""
+    """Whether the token that does not fit stands where a statement begins: at the margin."""
     line, column = mistake.source.position(mistake.found.start)
     first, margin = mistake.source.position(mistake.before[0].start)
-    return line > first and column <= margin and mistake.found.kind in ("NAME", "CAMEL", "BAD_WORD")
+    return line > first and column <= margin and mistake.found.kind in _AT_THE_MARGIN
 
 
 def _attempt(

@@ -32,6 +32,9 @@ Kinds: TypeAlias = Mapping[str, tuple[tuple[str, ...], str]]
 KIND = "any"
 """The name under which a signature's `any` is bound; no dimension can be called so."""
 
+ELEMENT = "element of any"
+"""The name under which the element type of that kind is bound."""
+
 
 def compile_pattern(
     type: s.Type,
@@ -219,17 +222,17 @@ def _names_pattern(kind: str, names: list[str]) -> Match:
 
 def _match_one(shape: _Shape, value: ValueType, env: Env) -> list[Bindings]:
     tensor_ = _of_kind(shape, value, env)
-    return _match_splits(shape, tensor_.kind, tensor_.shape, env)
+    return _match_splits(shape, tensor_, tensor_.shape, env)
 
 
-def _match_splits(shape: _Shape, kind: str, sizes: tuple[Any, ...], env: Env) -> list[Bindings]:
+def _match_splits(shape: _Shape, first: Tensor, sizes: tuple[Any, ...], env: Env) -> list[Bindings]:
     """All bindings; raises the last failure where there is none."""
     failure = None
     matches = []
     for split in shape.splits(len(sizes), env):
         found = dict(env)
         if shape.kind == KIND:
-            found[KIND] = kind
+            found[KIND], found[ELEMENT] = first.kind, first.element
         try:
             _match_split(shape, sizes, split, found)
         except Inapplicable as error:
@@ -286,7 +289,7 @@ def _match_each(shape: _Shape, value: ValueType, env: Env) -> list[Bindings]:
     if len({(t.kind, len(t.shape)) for t in tensors}) != 1:
         raise Inapplicable("needs tensors of one kind and rank, and these are {!r}", None, (value,))
     columns = tuple(zip(*(t.shape for t in tensors), strict=True))
-    return _match_splits(shape, tensors[0].kind, columns, env)
+    return _match_splits(shape, tensors[0], columns, env)
 
 
 def _one_size(column: Any) -> Size:

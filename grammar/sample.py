@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from time import monotonic
 from typing import Any, TypeAlias
@@ -25,8 +25,10 @@ from ein.grammar.options import options, outcome, outcome_cost
 from ein.grammar.space import Space
 from ein.grammar.steps import (
     Apply,
+    Bind,
     Call,
     Candidate,
+    Compound,
     Copy,
     Enter,
     Fork,
@@ -35,10 +37,13 @@ from ein.grammar.steps import (
     Options,
     Outcome,
     Program,
-    equal_members,
-    members,
+    Step,
+    Variables,
+    assign,
     refusal,
+    same_but_life,
 )
+from ein.grammar.ties import check_ties, may_conflict
 from ein.grammar.types import ValueType, merge
 
 MAX_ENTRIES = 300_000
@@ -61,6 +66,7 @@ class DeadEnd(Exception):
         self.kind = kind
         self.why = why
         self.span = span
+        self.made: tuple[Candidate, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -69,9 +75,10 @@ class DeadEnd(Exception):
 
 @dataclass(slots=True)
 class _Join:
-    """What a frame waits for: the results of branches, of copies, or of a loop."""
+    """What a frame waits for: the results of branches, of copies, of a loop, or the values of a `let`."""
 
-    step: Fork | Copy | Loop
+    step: Fork | Copy | Loop | Bind
+    input: ValueType
     inputs: tuple[ValueType, ...]
     results: list[ValueType] = field(default_factory=list)
 
@@ -109,22 +116,23 @@ class Attempt:
         program: Program = (Call(start, start.rule.span),)
         at, depth, times, weights = 0, 0, 1, 1  # tied copies run `times` but hold `weights` weights
         type = input
-        stack: list[tuple[Program, int, int, int, int, _Join | _Goal | None]] = []
+        variables: Variables = {}
+        stack: list[tuple[Program, int, int, int, int, Variables, _Join | _Goal | None]] = []
         while True:
             if at == len(program):
                 if not stack:
                     break
-                program, at, depth, times, weights, waiting = stack.pop()
+                program, at, depth, times, weights, variables, waiting = stack.pop()
                 if waiting is not None:
                     if isinstance(waiting, _Goal):
-                        self._meets(waiting, type)
+                        type = self._meets(waiting, type)
                         continue
                     waiting.results.append(type)
-                    again = self._next(waiting)
+                    again = self._next(waiting, variables)
                     if again is None:
                         type = self._joined(waiting)
                     else:
-                        stack.append((program, at, depth, times, weights, waiting))
+                        stack.append((program, at, depth, times, weights, variables, waiting))
                         factor = _factor(waiting.step)
                         times *= factor
                         weights *= 1 if _tied(waiting.step) else factor
@@ -155,12 +163,14 @@ class Attempt:
                 deeper = depth if instance.rule.anonymous else depth + 1
                 if deeper > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
-                goal = instance.rule.build is not None
+                goal = instance.rule.goal is not None
                 if candidate.rest or goal:
                     if at < len(program) or goal:
                         wait = _Goal(instance, type) if goal else None
-                        stack.append((program, at, depth, times, weights, wait))
+                        stack.append((program, at, depth, times, weights, variables, wait))
                     program, at, depth = candidate.rest, 0, deeper
+                    if candidate.binds:
+                        variables = result.variables.copy()
                 type = result.output
             elif isinstance(step, Apply):
                 applied = step.application.table.get(type) or step.application.look(type)
@@ -174,24 +184,24 @@ class Attempt:
                 left -= (space.least(inner) - space.minimum(step)) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                stack.append((program, at, depth, times, weights, None))
+                stack.append((program, at, depth, times, weights, variables, None))
                 program, at = inner, 0
-            elif step.settled:
-                output, used = _checked(space.run, step, type)
-                left -= (used - space.minimum(step)) * times
-                if left < 0:
-                    raise DeadEnd("modules", "more modules than the limit")
-                if bounded:
-                    self._charge_settled(step, type, times, weights, costs)
-                type = output
-            else:
+            elif isinstance(step, Compound) and not step.settled:
                 join = _checked(_begin, step, type)
-                stack.append((program, at, depth, times, weights, join))
+                stack.append((program, at, depth, times, weights, variables, join))
                 factor = _factor(step)
                 times *= factor
                 weights *= 1 if _tied(step) else factor
-                program = step.programs[0] if isinstance(step, Fork) else step.program
+                program = step.programs[0] if isinstance(step, Fork | Bind) else step.program
                 type, at = join.inputs[0], 0
+            else:
+                output, used = _checked(space.run, step, type, variables)
+                left -= (used - space.minimum(step)) * times
+                if left < 0:
+                    raise DeadEnd("modules", "more modules than the limit")
+                if bounded and used:
+                    self._charge_settled(step, type, variables, times, weights, costs)
+                type = output
         self.modules_left = int(left)
         return type
 
@@ -206,9 +216,9 @@ class Attempt:
         self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
 
     def _charge_settled(
-        self, step: Fork | Copy | Loop, type: ValueType, times: int, weights: int, costs: list[int]
+        self, step: Step, type: ValueType, variables: Variables, times: int, weights: int, costs: list[int]
     ) -> None:
-        cost = self.space.cost((step,), type)
+        cost = self.space.cost((step,), type, variables)
         self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
 
     def _add(self, parameters: int, macs: int, elements: int, costs: list[int]) -> None:
@@ -223,20 +233,25 @@ class Attempt:
         if limits.parameters is not None and costs[0] > limits.parameters:
             raise DeadEnd("params", "more parameters than the limit")
 
-    def _next(self, join: _Join) -> tuple[Program, ValueType] | None:
-        if isinstance(join.step, Fork) and len(join.results) < len(join.inputs):
-            index = len(join.results)
-            return join.step.programs[index], join.inputs[index]
+    def _next(self, join: _Join, variables: Variables) -> tuple[Program, ValueType] | None:
+        step, done = join.step, len(join.results)
+        if isinstance(step, Bind) and done <= len(step.bindings):
+            _checked(assign, step.bindings[done - 1][0], join.results[-1], variables, step.span)
+        if isinstance(step, Fork | Bind) and done < len(join.inputs):
+            return step.programs[done], join.inputs[done]
         return None
 
     def _joined(self, join: _Join) -> ValueType:
         match join.step:
             case Fork():
                 return self._beside(join.results, join.step.span)
-            case Copy(count):
-                return self._beside([join.results[0]] * count, join.step.span)
+            case Copy():
+                output: ValueType = _checked(join.step.output, join.input, join.results[0])
+                return output
+            case Bind():
+                return join.results[-1]
             case Loop(count, span=span):
-                if count > 1 and join.results[0] is not join.inputs[0]:
+                if count > 1 and not same_but_life(join.results[0], join.inputs[0]):
                     why = "a repeated part with rules in it must keep the type, and this goes from {!r} to {!r}"
                     raise DeadEnd("type", Inapplicable(why, span, (join.inputs[0], join.results[0])), span)
                 return join.results[0]
@@ -247,40 +262,38 @@ class Attempt:
         except Inapplicable as error:
             raise DeadEnd("type", error, span) from None
 
-    def _meets(self, goal: _Goal, type: ValueType) -> None:
-        instance = goal.instance
-        assert instance.rule.build is not None
-        env = self.space.bind(instance, goal.input)
+    def _meets(self, goal: _Goal, type: ValueType) -> ValueType:
+        claim = goal.instance.rule.goal
+        assert claim is not None
         try:
-            wanted = instance.rule.build(env)
+            return claim.meet(self.space.bind(goal.instance, goal.input), type, repr(goal.instance))
         except Inapplicable as error:
-            raise DeadEnd("goal", error, instance.rule.span) from None
-        if merge((wanted, type)) is None:
-            why = Inapplicable("`{!r}` declares {!r} and gives {!r}", None, (instance, wanted, type))
-            raise DeadEnd("goal", why, instance.rule.span)
+            raise DeadEnd("goal", error, error.span or goal.instance.rule.span) from None
 
 
-def _begin(step: Fork | Copy | Loop, type: ValueType) -> _Join:
+def _begin(step: Fork | Copy | Loop | Bind, type: ValueType) -> _Join:
     match step:
-        case Fork(programs, span):
-            return _Join(step, members(type, len(programs), span))
-        case Copy(count, _, _, span):
-            return _Join(step, (equal_members(type, count, span),))
+        case Fork():
+            return _Join(step, type, step.inputs(type))
+        case Copy():
+            return _Join(step, type, (step.input(type),))
         case Loop():
-            return _Join(step, (type,))
+            return _Join(step, type, (type,))
+        case Bind():
+            return _Join(step, type, (type,) * len(step.programs))
 
 
-def _factor(step: Fork | Copy | Loop) -> int:
-    return 1 if isinstance(step, Fork) else step.count
+def _factor(step: Fork | Copy | Loop | Bind) -> int:
+    return step.count if isinstance(step, Copy | Loop) else 1
 
 
-def _tied(step: Fork | Copy | Loop) -> bool:
-    return not isinstance(step, Fork) and step.tied
+def _tied(step: Fork | Copy | Loop | Bind) -> bool:
+    return isinstance(step, Copy | Loop) and step.tied
 
 
-def _checked(function: Callable[..., Any], step: Any, type: ValueType) -> Any:
+def _checked(function: Callable[..., Any], *given: Any) -> Any:
     try:
-        return function(step, type)
+        return function(*given)
     except Inapplicable as error:
         raise DeadEnd("type", error, error.span) from None
 
@@ -288,7 +301,7 @@ def _checked(function: Callable[..., Any], step: Any, type: ValueType) -> Any:
 def _stuck(instance: Instance, table: Options, type: ValueType, span: Span) -> DeadEnd:
     """Which alternative came nearest says most: the last failure in the order of the file."""
     reasons = [r for r in table.reasons if r.span is not None]
-    if len(reasons) == 1:
+    if len({r.span for r in reasons}) == 1:
         return DeadEnd("type", reasons[0], reasons[0].span)
     why = Inapplicable("no alternative of `{!r}` applies to {!r}", None, (instance, type))
     return DeadEnd("type", why, instance.rule.span)
@@ -305,6 +318,11 @@ class Sampler:
     drawn: int = 0
     failures: Counter[tuple[str, Span | None]] = field(default_factory=Counter)
     examples: dict[tuple[str, Span | None], DeadEnd] = field(default_factory=dict)
+    sharing: bool = field(init=False)
+    """Whether places can share weights whose shapes have to be compared."""
+
+    def __post_init__(self) -> None:
+        self.sharing = may_conflict(self.grammar.rules.values())
 
     @classmethod
     def of(cls, grammar: Grammar, limits: Limits | None = None) -> Sampler:
@@ -348,16 +366,19 @@ class Sampler:
                 if modules < least:
                     raise DeadEnd("size", f"fewer than {least} modules")
                 self.ends(output)
+                choices = tuple(candidate.choice for candidate in attempt.made)
+                made = Derivation(self.space, choices, modules, input)
+                self.shares(made)
             except DeadEnd as dead:
                 self.failures[(dead.kind, dead.span)] += 1
-                self.examples.setdefault((dead.kind, dead.span), dead).__traceback__ = None
+                if self.examples.setdefault((dead.kind, dead.span), dead) is dead:
+                    dead.__traceback__, dead.made = None, tuple(attempt.made)
                 long = len(attempt.made) > 1000
                 if (long or count % 256 == 255) and monotonic() > deadline:
                     break
                 continue
             self.drawn += 1
-            choices = tuple(candidate.choice for candidate in attempt.made)
-            return Derivation(self.space, choices, modules, input)
+            return made
         raise self.gave_up(count + 1)
 
     def trim(self) -> None:
@@ -373,8 +394,6 @@ class Sampler:
     def _window(self, size: tuple[int, int] | None) -> tuple[Limits, int]:
         if size is None:
             return self.limits, 0
-        from dataclasses import replace
-
         least, most = size
         allowed = most if self.limits.modules is None else min(most, self.limits.modules)
         return replace(self.limits, modules=allowed), least
@@ -390,13 +409,23 @@ class Sampler:
             why = Inapplicable("the output is to be {!r}, and is {!r}", None, (wanted, output))
             raise DeadEnd("goal", why, self.grammar.output_span)
 
+    def shares(self, made: Derivation) -> None:
+        """Raises DeadEnd where weights that places share have different shapes there."""
+        if not self.sharing:
+            return
+        try:
+            check_ties(made.term)
+        except EinError as error:
+            found = error.diagnostics[0]
+            raise DeadEnd("ties", found.message, found.span) from None
+
     def gave_up(self, attempts: int) -> EinError:
         """What stopped the attempts most often, and what to do."""
         kinds: Counter[str] = Counter()
         for (kind, _), times in self.failures.items():
             kinds[kind] += times
         total = sum(kinds.values())
-        often = [f"{100 * times / total:.0f}% {_KINDS.get(kind, kind)}" for kind, times in kinds.most_common(3)]
+        often = [f"{100 * times / total:.0f}% {DEAD_ENDS.get(kind, kind)}" for kind, times in kinds.most_common(3)]
         named = [(key, n) for key, n in self.failures.most_common() if key[0] in ("type", "goal")]
         limit = kinds.most_common(1)[0][0]
         help = f'loosen it: --limit "{limit} <= …"' if limit in _LIMITS else ""
@@ -410,13 +439,31 @@ class Sampler:
             return EinError((Diagnostic("E704", message, help=help),))
         example = self.examples[named[0][0]]
         if len(self.failures) == 1:
-            cause = f"every attempt of {attempts:,} to draw from `{self.grammar.name}` stopped here"
-            return EinError((Diagnostic(_CODES[limit], example.reason, example.span, help=cause),))
-        return EinError((Diagnostic("E704", message, example.span, label=example.reason, help=help),))
+            cause = f"every attempt of {attempts:,} stopped here"
+            return EinError((self._blamed(Diagnostic(_CODES[limit], example.reason, label=cause), example),))
+        return EinError((self._blamed(Diagnostic("E704", message, label=example.reason), example),))
+
+    def _blamed(self, diagnostic: Diagnostic, dead: DeadEnd) -> Diagnostic:
+        """The report with the place of a dead end, the branches and macros around it, and what would fit."""
+        from ein.grammar.blame import blame
+
+        if dead.span is None or self.grammar.input is None:
+            return diagnostic
+        found = blame(self.space, self.grammar.input, dead.made, dead.span)
+        return replace(diagnostic, span=found.span, labels=found.labels, help=found.help or self._ending(dead))
+
+    def _ending(self, dead: DeadEnd) -> str:
+        """What would give the declared output, where another one was reached."""
+        from ein.grammar.advice import ending
+
+        if dead.span is None or dead.span != self.grammar.output_span or not isinstance(dead.why, Inapplicable):
+            return ""
+        end = ending(self.grammar, dead.why.values[1], dead.why.values[0])
+        return f"`{end}` at the end of `{self.grammar.start}` would give it" if end else ""
 
 
 _CODES = {"type": "E301", "goal": "E303"}
-_KINDS = {
+DEAD_ENDS = {
     "modules": "have more modules than the limit",
     "depth": "are deeper than the limit",
     "params": "have more parameters than the limit",
@@ -426,5 +473,6 @@ _KINDS = {
     "size": "are too small",
     "type": "do not type-check",
     "goal": "have another type at the end",
+    "ties": "share weights between places that need different shapes",
 }
 _LIMITS = ("modules", "depth", "params", "macs", "elements")

@@ -7,13 +7,17 @@ from ein.grammar import syntax as s
 from ein.grammar.arguments import KINDS, check_kind
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import fail
-from ein.grammar.expand import Scope
+from ein.grammar.host import Host, implementation
 from ein.grammar.numbers import Evaluate, formula, free_names
 from ein.grammar.patterns import compile_pattern
+from ein.grammar.scopes import Scope
 
 
-def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
-    """An overload with its signature compiled; raises EinError."""
+def operator(declaration: s.OpDecl, scope: Scope, host: Host | None = None) -> cfg.Operator:
+    """An overload with its signature compiled; `host` is what an `op` without a body stands for, by default what is
+    registered. Raises EinError."""
+    if declaration.body is None and host is None:
+        host = implementation(declaration)
     parameters = _op_parameters(declaration)
     names = [p.name for p in parameters]
     kinds = scope.kinds
@@ -23,7 +27,7 @@ def operator(declaration: s.OpDecl, scope: Scope) -> cfg.Operator:
     match = compile_pattern(declaration.input, bound, kinds, computes, lengths)
     guards = tuple(formula(guard, frozenset(bound)) for guard in declaration.guards)
     build = compile_type(declaration.output, bound, kinds)
-    return cfg.Operator(declaration, parameters, match, guards, build, scope.module)
+    return cfg.Operator(declaration, parameters, match, guards, build, scope.module, host)
 
 
 def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> dict[str, Evaluate]:

@@ -16,23 +16,29 @@ from ein.grammar.names import free_of_alternative
 from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
 from ein.grammar.steps import (
     Apply,
+    Bind,
     Call,
     Copy,
     Enter,
     Fork,
     Instance,
+    Load,
     Loop,
+    Meet,
+    Pack,
     Program,
     Step,
+    Unpack,
+    Variables,
+    assign,
     calls,
-    equal_members,
     fewest,
     keeps_type,
-    members,
     refusal,
     shared,
+    unpack,
 )
-from ein.grammar.types import Bundle, ValueType, rank
+from ein.grammar.types import Bundle, ValueType, bundle, rank
 
 MAX_INSTANCES = 10_000
 MAX_COPIES = 4096
@@ -91,6 +97,9 @@ class Space:
     # --- options
     def bind(self, instance: Instance, input: ValueType) -> dict[str, Any]:
         """The environment of a rule at a type: its parameters, the dimensions of its signature, `rank`."""
+        if instance.rule.packed:
+            assert isinstance(input, Bundle)
+            input = input.members[0]
         env = {**instance.env, "rank": rank(input)}
         if instance.rule.match is None:
             return env
@@ -131,18 +140,26 @@ class Space:
                 given = tuple((name, value.evaluate(env)) for name, value in arguments)
                 _check_kinds(overloads[0], given, term)
                 return (Apply(self.grammar.application(overloads, given), term.span),)
-            case cfg.RuleUse(rule, values):
-                return (Call(self.instance(rule, tuple(_frozen(v.evaluate(env)) for v in values)), term.span),)
+            case cfg.RuleUse(rule, values, packed=packed):
+                call = Call(self.instance(rule, tuple(_frozen(v.evaluate(env)) for v in values)), term.span)
+                return (Pack(packed, term.span), call) if packed else (call,)
             case cfg.Series(parts):
                 return tuple(step for part in parts for step in self.ground(part, env))
-            case cfg.Parallel(parts):
-                return (Fork(tuple(self.ground(part, env) for part in parts), term.span),)
-            case cfg.Copies(body, count, tied):
-                return (Copy(_count(count, env, 2), self.ground(body, env), tied, term.span),)
+            case cfg.Parallel(parts, takes):
+                return (Fork(tuple(self.ground(part, env) for part in parts), takes, term.span),)
+            case cfg.Copies(body, count, tied, takes):
+                return (Copy(_count(count, env, 2), self.ground(body, env), tied, takes, term.span),)
             case cfg.Repeated(body, count, tied):
                 return (Loop(_count(count, env, 1), self.ground(body, env), tied, term.span),)
             case cfg.Expanded(_, body, _, match):
                 return (Enter(term, env, None if match is not None else self.ground(body, env)),)
+            case cfg.Let(bindings, body):
+                bound = tuple((names, self.ground(value, env)) for names, value in bindings)
+                return (Bind(bound, self.ground(body, env), term.span),)
+            case cfg.Variable(name):
+                return (Load(name, term.span),)
+            case cfg.Unpacked(names, body):
+                return (Unpack(names, term.span), *self.ground(body, env))
 
     def enter(self, step: Enter, input: ValueType) -> Program:
         """The program of a macro at a type."""
@@ -156,12 +173,15 @@ class Space:
                 raise Inapplicable(
                     f"the signature of `{step.macro.macro}` fits {input!r} in {len(ways)} ways", step.macro.span
                 )
-            found = step.table[input] = self.ground(step.macro.body, ways[0])
+            found = self.ground(step.macro.body, ways[0])
+            if step.macro.goal is not None:
+                found = (*found, Meet(step.macro.goal, ways[0], step.macro.macro, step.macro.span))
+            step.table[input] = found
             self.outcomes.append(step.table)
             self.entries += 1
         return found
 
-    def run(self, step: Step, input: ValueType) -> tuple[ValueType, int]:
+    def run(self, step: Step, input: ValueType, variables: Variables) -> tuple[ValueType, int]:
         """Type and modules of a step that holds no rule; raises Inapplicable with the place."""
         match step:
             case Apply(application):
@@ -170,30 +190,48 @@ class Space:
                     raise refusal(step, found)
                 return found.output, 1
             case Fork(programs):
-                parts = members(input, len(programs), step.span)
-                done = [self.run_all(p, m) for p, m in zip(programs, parts, strict=True)]
+                inputs = step.inputs(input)
+                done = [self.run_all(p, m, variables) for p, m in zip(programs, inputs, strict=True)]
                 return side_by_side([type for type, _ in done], step.span), sum(used for _, used in done)
             case Copy(count, program):
-                type, used = self.run_all(program, equal_members(input, count, step.span))
-                return side_by_side([type] * count, step.span), used * count
+                type, used = self.run_all(program, step.input(input), variables)
+                return step.output(input, type), used * count
             case Loop(count, program, tied):
-                return self._loop(program, count, tied, input, step.span)
+                return self._loop(program, count, tied, input, step.span, variables)
             case Enter():
-                return self.run_all(self.enter(step, input), input)
+                return self.run_all(self.enter(step, input), input, variables)
+            case Bind(bindings, body):
+                modules = 0
+                for names, program in bindings:
+                    value, used = self.run_all(program, input, variables)
+                    assign(names, value, variables, step.span)
+                    modules += used
+                output, used = self.run_all(body, input, variables)
+                return output, modules + used
+            case Load(name):
+                return variables[name], 0
+            case Pack(names):
+                return bundle([input, *(variables[name] for name in names)]), 0
+            case Unpack(names):
+                return unpack(names, input, variables), 0
+            case Meet(goal, env, macro):
+                return goal.meet(env, input, macro), 0
             case Call():
                 raise AssertionError("a rule inside a step without rules")
 
-    def run_all(self, program: Program, input: ValueType) -> tuple[ValueType, int]:
+    def run_all(self, program: Program, input: ValueType, variables: Variables) -> tuple[ValueType, int]:
         modules = 0
         for step in program:
-            input, used = self.run(step, input)
+            input, used = self.run(step, input, variables)
             modules += used
         return input, modules
 
-    def _loop(self, program: Program, count: int, tied: bool, input: ValueType, span: Span) -> tuple[ValueType, int]:
+    def _loop(
+        self, program: Program, count: int, tied: bool, input: ValueType, span: Span, variables: Variables
+    ) -> tuple[ValueType, int]:
         modules, first = 0, input
         for done in range(count):
-            output, used = self.run_all(program, input)
+            output, used = self.run_all(program, input, variables)
             if output is input:
                 modules += used * (count - done)
                 if done and modules > MAX_UNROLLED:
@@ -206,36 +244,48 @@ class Space:
                 raise _too_long(span)
         return input, modules
 
-    def cost(self, program: Program, input: ValueType) -> Cost:
+    def cost(self, program: Program, input: ValueType, variables: Variables) -> Cost:
         """Of steps without rules."""
         total = Cost()
         for step in program:
-            match step:
-                case Apply(application):
-                    total += application.at(input).cost
-                case Fork(programs):
-                    assert isinstance(input, Bundle)
-                    total = sum((self.cost(p, m) for p, m in zip(programs, input.members, strict=True)), total)
-                case Copy(count, inner, tied):
-                    assert isinstance(input, Bundle)
-                    total += shared(self.cost(inner, equal_members(input, count, step.span)), count, tied)
-                case Loop(count, inner, tied):
-                    one, current = Cost(), input
-                    for i in range(count):
-                        more = self.cost(inner, current)
-                        if tied and i:
-                            more = replace(more, parameters=0)
-                        following, _ = self.run_all(inner, current)
-                        if following is current:
-                            one += shared(more, count - i, tied)
-                            break
-                        current, one = following, one + more
-                    total += one
-                case Enter():
-                    total += self.cost(self.enter(step, input), input)
-                case Call():
-                    raise AssertionError("a rule inside a step without rules")
-            input, _ = self.run(step, input)
+            total += self._cost(step, input, variables)
+            input, _ = self.run(step, input, variables)
+        return total
+
+    def _cost(self, step: Step, input: ValueType, variables: Variables) -> Cost:
+        match step:
+            case Apply(application):
+                return application.at(input).cost
+            case Fork(programs):
+                inputs = step.inputs(input)
+                return sum((self.cost(p, m, variables) for p, m in zip(programs, inputs, strict=True)), Cost())
+            case Copy(count, inner, tied):
+                return shared(self.cost(inner, step.input(input), variables), count, tied)
+            case Loop(count, inner, tied):
+                return self._loop_cost(inner, count, tied, input, variables)
+            case Enter():
+                return self.cost(self.enter(step, input), input, variables)
+            case Bind(bindings, body):
+                total = Cost()
+                for names, program in bindings:
+                    total += self.cost(program, input, variables)
+                    assign(names, self.run_all(program, input, variables)[0], variables, step.span)
+                return total + self.cost(body, input, variables)
+            case Load() | Pack() | Unpack() | Meet():
+                return Cost()
+            case Call():
+                raise AssertionError("a rule inside a step without rules")
+
+    def _loop_cost(self, program: Program, count: int, tied: bool, input: ValueType, variables: Variables) -> Cost:
+        total = Cost()
+        for i in range(count):
+            more = self.cost(program, input, variables)
+            if tied and i:
+                more = replace(more, parameters=0)
+            following, _ = self.run_all(program, input, variables)
+            if following is input:
+                return total + shared(more, count - i, tied)
+            input, total = following, total + more
         return total
 
     # --- the fewest modules
@@ -247,8 +297,10 @@ class Space:
                 return 1
             case Call(instance):
                 return instance.minimum
-            case Fork(programs):
-                return sum(self.least(program) for program in programs)
+            case Fork() | Bind():
+                return sum(self.least(program) for program in step.programs)
+            case Load() | Pack() | Unpack() | Meet():
+                return 0
             case Copy(count, program) | Loop(count, program):
                 return count * self.least(program)
             case Enter(macro, _, program):
@@ -317,8 +369,11 @@ class Space:
             case cfg.Series(parts) | cfg.Parallel(parts):
                 for part in parts:
                     yield from self._known_parts(part, env)
-            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
                 yield from self._known_parts(body, env)
+            case cfg.Let(bindings, body):
+                for part in (*(value for _, value in bindings), body):
+                    yield from self._known_parts(part, env)
             case _:
                 return
 

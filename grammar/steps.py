@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Application, Cost
+from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.types import Bundle, ValueType, merge
+from ein.grammar.types import Bundle, ValueType, all_dead, is_dead, leaves, merge, with_life
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Call:
     span: Span
 
 
-class _Compound:
+class Compound:
     """A step made of programs."""
 
     @cached_property
@@ -36,23 +37,43 @@ class _Compound:
 
 
 @dataclass(frozen=True, eq=False)
-class Fork(_Compound):
-    """One program for each member of a bundle."""
+class Fork(Compound):
+    """One program for each member of a bundle; a branch that does not take an input gets none."""
 
     programs: tuple[Program, ...]
+    takes: tuple[bool, ...]
     span: Span
+
+    def inputs(self, input: ValueType) -> tuple[ValueType, ...]:
+        """What each branch begins with; raises Inapplicable."""
+        if all(self.takes):
+            return members(input, len(self.programs), self.span)
+        wanted = sum(self.takes)
+        given = iter((input,) if wanted < 2 else members(input, wanted, self.span))
+        return tuple(next(given) if takes else input for takes in self.takes)
 
 
 @dataclass(frozen=True, eq=False)
-class Copy(_Compound):
+class Copy(Compound):
     count: int
     program: Program
     tied: bool
+    takes: bool
     span: Span
+
+    def input(self, input: ValueType) -> ValueType:
+        """What each copy begins with; raises Inapplicable."""
+        return equal_members(input, self.count, self.span) if self.takes else input
+
+    def output(self, input: ValueType, result: ValueType) -> ValueType:
+        """The results side by side; a copy of a dead input is dead."""
+        if self.takes and not input.live and isinstance(input, Bundle):
+            return side_by_side([all_dead(result) if is_dead(m) else result for m in input.members], self.span)
+        return side_by_side([result] * self.count, self.span)
 
 
 @dataclass(frozen=True, eq=False)
-class Loop(_Compound):
+class Loop(Compound):
     count: int
     program: Program
     tied: bool
@@ -69,7 +90,57 @@ class Enter:
     table: dict[ValueType, Program] = field(default_factory=dict)
 
 
-Step: TypeAlias = Apply | Call | Fork | Copy | Loop | Enter
+@dataclass(frozen=True, eq=False)
+class Bind(Compound):
+    """`let`: each binding's program on the input, its results under the names; then the body on the input."""
+
+    bindings: tuple[tuple[tuple[str, ...], Program], ...]
+    body: Program
+    span: Span
+
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        return (*(program for _, program in self.bindings), self.body)
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """The value of a variable, whatever flows in."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """What flows in and the values of variables, side by side, for a group."""
+
+    names: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Unpack:
+    """The values of variables out of what `Pack` made; what flowed in flows on."""
+
+    names: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Meet:
+    """The end of a macro that claims its output."""
+
+    goal: cfg.Goal
+    env: Mapping[str, Any]
+    macro: str
+    span: Span
+
+
+Variables: TypeAlias = dict[str, ValueType]
+"""Types of the values that `let` named, in one use of a rule."""
+
+Step: TypeAlias = Apply | Call | Fork | Copy | Loop | Enter | Bind | Load | Pack | Unpack | Meet
 Program: TypeAlias = tuple[Step, ...]
 
 
@@ -83,6 +154,7 @@ class Outcome:
     output: ValueType
     modules: int
     minimum: int
+    variables: Variables
     cost: list[Cost] = field(default_factory=list)
 
 
@@ -96,6 +168,8 @@ class Candidate:
     program: Program
     leading: int
     rest: Program
+    binds: bool = False
+    """Whether its steps name values."""
     outcomes: dict[ValueType, Outcome] = field(default_factory=dict)
 
 
@@ -153,12 +227,12 @@ def refusal(step: Apply, reason: Inapplicable) -> Inapplicable:
 
 def holds_rule(step: Step) -> bool:
     match step:
-        case Apply():
+        case Apply() | Load() | Pack() | Unpack() | Meet():
             return False
         case Call():
             return True
-        case Fork(programs):
-            return any(holds_rule(inner) for program in programs for inner in program)
+        case Fork() | Bind():
+            return any(holds_rule(inner) for program in step.programs for inner in program)
         case Copy(_, program) | Loop(_, program):
             return any(map(holds_rule, program))
         case Enter(macro, _, program):
@@ -170,8 +244,8 @@ def calls(program: Program) -> Iterator[Call]:
         match step:
             case Call():
                 yield step
-            case Fork(programs):
-                for inner in programs:
+            case Fork() | Bind():
+                for inner in step.programs:
                     yield from calls(inner)
             case Copy(_, inner) | Loop(_, inner):
                 yield from calls(inner)
@@ -189,7 +263,7 @@ def rule_uses(program: Program) -> int:
         match stack.pop():
             case Call() | cfg.RuleUse():
                 count += 1
-            case Fork(programs):
+            case Fork(programs) | Bind(programs=programs):
                 stack += [step for inner in programs for step in inner]
             case Copy(_, inner) | Loop(_, inner):
                 stack += inner
@@ -197,11 +271,64 @@ def rule_uses(program: Program) -> int:
                 stack += inner_program if inner_program is not None else (macro.body,)
             case cfg.Series(parts) | cfg.Parallel(parts):
                 stack += parts
-            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
                 stack.append(body)
+            case cfg.Let(bindings, body):
+                stack += [body, *(value for _, value in bindings)]
             case _:
                 pass
     return count
+
+
+def names_values(program: Program) -> bool:
+    """Whether a variable is set or read in a program, rules apart."""
+    for step in program:
+        match step:
+            case Bind() | Load() | Pack() | Unpack():
+                return True
+            case Fork(programs) if any(map(names_values, programs)):
+                return True
+            case Copy(_, inner) | Loop(_, inner) if names_values(inner):
+                return True
+            case Enter(macro, _, None) if mentions_let(macro.body):
+                return True
+            case Enter(_, _, inner) if inner is not None and names_values(inner):
+                return True
+            case _:
+                pass
+    return False
+
+
+def mentions_let(term: cfg.Term) -> bool:
+    match term:
+        case cfg.Let() | cfg.Variable() | cfg.Unpacked():
+            return True
+        case cfg.RuleUse(packed=packed):
+            return bool(packed)
+        case cfg.Series(parts) | cfg.Parallel(parts):
+            return any(map(mentions_let, parts))
+        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+            return mentions_let(body)
+        case cfg.Use():
+            return False
+
+
+def unpack(names: tuple[str, ...], packed: ValueType, variables: Variables) -> ValueType:
+    """Sets the variables; what flowed in."""
+    assert isinstance(packed, Bundle)
+    flow, *values = packed.members
+    variables.update(zip(names, values, strict=True))
+    return flow
+
+
+def assign(names: tuple[str, ...], value: ValueType, variables: Variables, span: Span) -> None:
+    """One name takes the value whole, several take the members of a bundle; raises Inapplicable."""
+    if len(names) == 1:
+        variables[names[0]] = value
+        return
+    if not isinstance(value, Bundle) or len(value.members) != len(names):
+        raise Inapplicable(f"`let` names {len(names)} values, and this is {value!r}", span)
+    variables.update(zip(names, value.members, strict=True))
 
 
 def shared(one: Cost, count: int, tied: bool) -> Cost:
@@ -213,6 +340,11 @@ def shared(one: Cost, count: int, tied: bool) -> Cost:
 def keeps_type(before: ValueType, after: ValueType, span: Span) -> None:
     if merge((before, after)) is None:
         raise Inapplicable(f"a repeated part must keep the type, and this goes from {before!r} to {after!r}", span)
+
+
+def same_but_life(a: ValueType, b: ValueType) -> bool:
+    """Whether two types differ at most in what depends on the input."""
+    return a is b or ((not a.live or not b.live) and with_life(a, [leaf.live for leaf in leaves(b)]) is b)
 
 
 def members(input: ValueType, count: int, span: Span) -> tuple[ValueType, ...]:
@@ -243,8 +375,12 @@ def has_rule(term: cfg.Term) -> bool:
             return True
         case cfg.Series(parts) | cfg.Parallel(parts):
             return any(map(has_rule, parts))
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
             return has_rule(body)
+        case cfg.Let(bindings, body):
+            return has_rule(body) or any(has_rule(value) for _, value in bindings)
+        case cfg.Variable():
+            return False
 
 
 def fewest(term: cfg.Term) -> int:
@@ -253,5 +389,9 @@ def fewest(term: cfg.Term) -> int:
             return 1
         case cfg.Series(parts) | cfg.Parallel(parts):
             return sum(map(fewest, parts))
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
+        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
             return fewest(body)
+        case cfg.Let(bindings, body):
+            return fewest(body) + sum(fewest(value) for _, value in bindings)
+        case cfg.Variable():
+            return 0

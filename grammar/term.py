@@ -6,10 +6,11 @@ All walks are iterative: a term may be deeper than Python's stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
-from math import log10
+from itertools import count
+from math import log10, prod
 from typing import Any, TypeAlias, TypeVar
 
 from ein.grammar.cfg import Application, Applied, Cost, value_text
@@ -56,20 +57,26 @@ class Series(Printed):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parallel(Printed):
-    """As many parts as the input bundle has members."""
+    """Branches. One that does not take an input begins with a variable; of several that do, each
+    gets a member of the input, and a single one gets all of it."""
 
     parts: tuple[TypedTerm, ...]
+    takes: tuple[bool, ...]
     input: ValueType
     output: ValueType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copies(Printed):
-    """`count` branches of one structure, side by side; with `tied` they share their weights."""
+    """`count` branches of one structure, side by side; with `tied` they share their weights.
+
+    Copies of what begins with a variable take no input.
+    """
 
     body: TypedTerm
     count: int
     tied: bool
+    takes: bool
     input: ValueType
     output: ValueType
 
@@ -108,15 +115,39 @@ class Named(Printed):
         return f"{self.name}({', '.join(map(value_text, self.arguments))})" if self.arguments else self.name
 
 
-TypedTerm: TypeAlias = Op | Series | Parallel | Copies | Repeated | Named
+@dataclass(frozen=True, slots=True, eq=False)
+class Let(Printed):
+    """Values used more than once: each right side takes the input, and so does the body.
+
+    The names are unique in one use of a rule, not in a term; an inner `Let` hides an outer one's.
+    """
+
+    bindings: tuple[tuple[tuple[str, ...], TypedTerm], ...]
+    body: TypedTerm
+    input: ValueType
+    output: ValueType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable(Printed):
+    """The value that a `Let` around it named, whatever flows in."""
+
+    name: str
+    input: ValueType
+    output: ValueType
+
+
+TypedTerm: TypeAlias = Op | Series | Parallel | Copies | Repeated | Named | Let | Variable
 
 
 def children(term: TypedTerm) -> tuple[TypedTerm, ...]:
     match term:
-        case Op():
+        case Op() | Variable():
             return ()
         case Series() | Parallel():
             return term.parts
+        case Let(bindings, body):
+            return (*(value for _, value in bindings), body)
         case Repeated(parts):
             return parts[:1] if parts[0] is parts[-1] else parts
         case Copies() | Named():
@@ -150,14 +181,20 @@ def walk(term: TypedTerm) -> Iterator[TypedTerm]:
 
 
 def cost(term: TypedTerm) -> Cost:
-    """Of the network as built: copies count as often as they are made, tied weights once."""
+    """Of the network as built: copies count as often as they are made, tied weights once, and so does what
+    has one key."""
+    keyed: dict[str, int] = {}
 
     def combine(node: TypedTerm, below: list[Cost]) -> Cost:
         match node:
             case Op(_, applied):
-                return applied.cost
-            case Copies(_, count, tied):
-                total = below[0].times(count)
+                if not applied.ties:
+                    return applied.cost
+                own = {key: prod(sizes) for key, sizes in applied.ties.items()}
+                keyed.update(own)
+                return applied.cost + Cost(parameters=-sum(own.values()))
+            case Copies(_, copies, tied):
+                total = below[0].times(copies)
                 return _shared(total, below[0]) if tied else total
             case Repeated(parts, tied):
                 total = below[0].times(len(parts)) if len(below) == 1 else sum(below, Cost())
@@ -165,7 +202,8 @@ def cost(term: TypedTerm) -> Cost:
             case _:
                 return sum(below, Cost())
 
-    return fold(term, combine)
+    total = fold(term, combine)
+    return total + Cost(parameters=sum(keyed.values()))
 
 
 def _shared(total: Cost, one: Cost) -> Cost:
@@ -186,17 +224,60 @@ def log10_probability(term: TypedTerm) -> float:
     return sum(log10(node.probability) for node in walk(term) if isinstance(node, Named))
 
 
-_SERIES, _PARALLEL, _PRODUCT, _ATOM = 1, 0, 2, 3
+_LET, _PARALLEL, _SERIES, _PRODUCT, _ATOM = -1, 0, 1, 2, 3
 
 
 def text(term: TypedTerm) -> str:
     """The term as the language writes it, on one line; `parse` gives the same term back."""
-    return fold(term, _text)[0]
+    names = shown_names(term)
+    return fold(term, lambda node, below: _text(node, below, names))[0]
 
 
-def _text(node: TypedTerm, below: list[tuple[str, int]]) -> tuple[str, int]:
+def shown_names(term: TypedTerm) -> dict[int, tuple[str, ...]]:
+    """The names as they are printed: of each `Let` by its id, binding by binding, and of each `Variable`.
+
+    A name takes a number where an operator of the term or a `Let` around it has it.
+    """
+    operators = frozenset(node.application.name for node in walk(term) if isinstance(node, Op))
+    shown: dict[int, tuple[str, ...]] = {}
+    stack: list[tuple[TypedTerm, Mapping[str, str], frozenset[str]]] = [(term, {}, operators)]
+    while stack:
+        node, scope, taken = stack.pop()
+        if isinstance(node, Variable):
+            shown[id(node)] = (scope[node.name],)
+        elif isinstance(node, Let):
+            given: list[str] = []
+            for names, value in node.bindings:
+                stack.append((value, scope, taken))
+                for name in names:
+                    given.append(_free_name(plain_name(name), taken))
+                    taken |= {given[-1]}
+                    scope = {**scope, name: given[-1]}
+            shown[id(node)] = tuple(given)
+            stack.append((node.body, scope, taken))
+        else:
+            stack += [(child, scope, taken) for child in children(node)]
+    return shown
+
+
+def plain_name(name: str) -> str:
+    """A variable's name as its file has it."""
+    return name.partition("$")[0]
+
+
+def _free_name(name: str, taken: Set[str]) -> str:
+    if name not in taken:
+        return name
+    return next(f"{name}_{i}" for i in count(2) if f"{name}_{i}" not in taken)
+
+
+def _text(node: TypedTerm, below: list[tuple[str, int]], names: Mapping[int, tuple[str, ...]]) -> tuple[str, int]:
     """The text and how tightly it binds."""
     match node:
+        case Variable():
+            return names[id(node)][0], _ATOM
+        case Let():
+            return _let_text(node, below, names[id(node)]), _LET
         case Op(application):
             return application.text, _ATOM
         case Named():
@@ -212,6 +293,15 @@ def _text(node: TypedTerm, below: list[tuple[str, int]]) -> tuple[str, int]:
             return f"{'tied ' * tied}{_closed(below[0], _ATOM)} ^ {count}", _PRODUCT
         case Repeated(parts, tied):
             return f"{'tied ' * tied}{_closed(below[0], _ATOM)} * {len(parts)}", _PRODUCT
+
+
+def _let_text(node: Let, below: list[tuple[str, int]], names: tuple[str, ...]) -> str:
+    said = []
+    free = iter(names)
+    for (bound, _), part in zip(node.bindings, below, strict=False):
+        left = ", ".join(next(free) for _ in bound)
+        said.append(f"{f'({left})' if len(bound) > 1 else left} = {_closed(part, _PARALLEL)}")
+    return f"let {', '.join(said)} : {below[-1][0]}"
 
 
 def _closed(part: tuple[str, int], least: int) -> str:

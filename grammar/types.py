@@ -26,7 +26,7 @@ def plain(size: Size) -> int:
 class Tensor:
     """`kind[shape]`, without the batch axis. Made by `tensor`."""
 
-    __slots__ = ("__weakref__", "elements", "form", "kind", "shape", "sizes")
+    __slots__ = ("__weakref__", "element", "elements", "form", "kind", "live", "shape", "sizes")
 
     kind: str
     shape: tuple[Size, ...]
@@ -34,23 +34,29 @@ class Tensor:
     elements: int
     form: tuple[str, int]
     """Kind and number of axes."""
+    live: bool
+    """Whether the value depends on the network's input; `zeros` gives values that do not."""
+    element: str
+    """float, int or bool, as the kind is declared."""
 
     def __repr__(self) -> str:
         return f"{self.kind}[{', '.join(map(size_text, self.shape))}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return tensor, (self.kind, self.shape)
+        return tensor, (self.kind, self.shape, self.live, self.element)
 
 
 class Bundle:
     """Two or more values side by side. Made by `bundle`."""
 
-    __slots__ = ("__weakref__", "elements", "members", "rank", "tensors")
+    __slots__ = ("__weakref__", "elements", "live", "members", "rank", "tensors")
 
     members: tuple[ValueType, ...]
     elements: int
     rank: int | None
     """The number of axes that all members have, or None."""
+    live: bool
+    """Whether all members are."""
     tensors: int
 
     def __repr__(self) -> str:
@@ -65,17 +71,17 @@ class Bundle:
 
 ValueType: TypeAlias = Tensor | Bundle
 
-_tensors: WeakValueDictionary[tuple[str, tuple[Size, ...]], Tensor] = WeakValueDictionary()
+_tensors: WeakValueDictionary[tuple[str, tuple[Size, ...], bool, str], Tensor] = WeakValueDictionary()
 _bundles: WeakValueDictionary[tuple[int, ...], Bundle] = WeakValueDictionary()
 
 
-def tensor(kind: str, shape: Sequence[Size]) -> Tensor:
+def tensor(kind: str, shape: Sequence[Size], live: bool = True, element: str = "float") -> Tensor:
     """The type `kind[shape]`; sizes are positive integers, or tuples of such."""
-    key = (kind, tuple(shape))
+    key = (kind, tuple(shape), live, element)
     found = _tensors.get(key)
     if found is None:
         found = Tensor()
-        found.kind, found.shape = key
+        found.kind, found.shape, found.live, found.element = key
         found.sizes = tuple(map(plain, found.shape))
         found.elements = prod(found.sizes)
         found.form = (kind, len(found.shape))
@@ -96,6 +102,7 @@ def bundle(members: Iterable[ValueType]) -> Bundle:
         found.elements = sum(map(elements, parts))
         ranks = set(map(rank, parts))
         found.rank = ranks.pop() if len(ranks) == 1 else None
+        found.live = all(part.live for part in parts)
         found.tensors = sum(part.tensors if isinstance(part, Bundle) else 1 for part in parts)
         found = _bundles.setdefault(key, found)
     return found
@@ -121,7 +128,7 @@ def rank(value: ValueType) -> int | None:
 
 
 def merge(values: Sequence[ValueType]) -> ValueType | None:
-    """One type for values of equal kinds and sizes, or None.
+    """One type for values of equal kinds and sizes, or None; live where one of them is.
 
     Structure of a dimension is kept where all agree and otherwise becomes the plain size.
     """
@@ -129,16 +136,43 @@ def merge(values: Sequence[ValueType]) -> ValueType | None:
     if all(value is first for value in values):
         return first
     if isinstance(first, Tensor):
-        same = all(isinstance(v, Tensor) and v.kind == first.kind and v.sizes == first.sizes for v in values)
+        same = all(isinstance(v, Tensor) and _alike(v, first) for v in values)
         if not same:
             return None
         shapes = [v.shape for v in values if isinstance(v, Tensor)]
-        return tensor(first.kind, [merge_sizes(column) for column in zip(*shapes, strict=True)])
+        live = any(v.live for v in values)
+        sizes = [merge_sizes(column) for column in zip(*shapes, strict=True)]
+        return tensor(first.kind, sizes, live, first.element)
     if not all(isinstance(v, Bundle) and len(v.members) == len(first.members) for v in values):
         return None
     columns = zip(*(v.members for v in values if isinstance(v, Bundle)), strict=True)
     members = [merge(column) for column in columns]
     return None if None in members else bundle(member for member in members if member is not None)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return (one.kind, one.sizes, one.element) == (other.kind, other.sizes, other.element)
+
+
+def with_life(value: ValueType, live: Sequence[bool]) -> ValueType:
+    """The type with its tensors, from left to right, live or not."""
+    wanted = iter(live)
+
+    def visit(each: ValueType) -> ValueType:
+        if isinstance(each, Bundle):
+            return bundle([visit(member) for member in each.members])
+        return tensor(each.kind, each.shape, next(wanted), each.element)
+
+    return visit(value)
+
+
+def all_dead(value: ValueType) -> ValueType:
+    return with_life(value, [False] * (value.tensors if isinstance(value, Bundle) else 1))
+
+
+def is_dead(value: ValueType) -> bool:
+    """Whether no tensor of it depends on the input."""
+    return not any(leaf.live for leaf in leaves(value))
 
 
 def merge_sizes(sizes: Sequence[Size]) -> Size:

@@ -20,7 +20,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("grammar", "compiler", "runtime", "search")
-SHIPPED = {".py", ".lark", ".json", ".ein", ".typed"}
+LINKS = {**{package: Path("..", "..", package) for package in PACKAGES}, "diagnostics": Path("../../docs/diagnostics")}
+"""in src/ein, each with where it leads"""
+SHIPPED = {".py", ".lark", ".json", ".ein", ".md", ".typed"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 WITHOUT_LINKS = (
     "is not a symbolic link to {target}: git laid it down as a plain file or folder. Turn links on (on Windows also "
@@ -75,7 +77,8 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 def shipped(source: Path) -> Iterator[tuple[str, Path]]:
     """Where each file of the packages is to be in a wheel, and where it is in the checkout."""
-    for folder, package in [*((source / name, f"ein/{name}") for name in PACKAGES), (source / "src" / "ein", "ein")]:
+    folders = [(source / "src" / "ein" / target, f"ein/{name}") for name, target in LINKS.items()]
+    for folder, package in [*folders, (source / "src" / "ein", "ein")]:
         for directory, _, files in os.walk(folder, followlinks=False):
             inside = Path(directory).relative_to(folder)
             yield from ((Path(package, inside, name).as_posix(), Path(directory, name)) for name in files)
@@ -158,6 +161,11 @@ def test_installed_ein_lists_the_library(installed: Installed) -> None:
     assert all(name in listed for name in ("einspace", "std", "zoo/resnet8", "zoo/resnet18"))
 
 
+def test_installed_ein_explains_its_diagnostics(installed: Installed) -> None:
+    page = (ROOT / "docs" / "diagnostics" / "E301.md").read_text("utf-8")
+    assert installed.ein("explain", "E301") == page
+
+
 def test_installed_ein_samples(installed: Installed) -> None:
     assert installed.ein("sample", "einspace", "-n", "1", "--seed", "3").strip()
 
@@ -170,13 +178,13 @@ def test_installed_ein_compiles_source_that_runs(installed: Installed) -> None:
 
 def link_problem(source: Path, package: str) -> str | None:
     """What is wrong with the link `src/ein/package`, and what to do; None if it is as it has to be."""
-    link, target = source / "src" / "ein" / package, Path("..", "..", package)
+    link, target = source / "src" / "ein" / package, LINKS[package]
     if link.is_symlink() and link.readlink() == target:
         return None
     return f"src/ein/{package} {WITHOUT_LINKS.format(target=target.as_posix())}"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", LINKS)
 def test_the_links_are_links(package: str) -> None:
     problem = link_problem(ROOT, package)
     assert problem is None, problem

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ein.compiler.graph import OpGraph
     from ein.grammar.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
+    from ein.host import operator
     from ein.networks import build, draw, emit, lower, optimise
     from ein.searching import search
     from ein.space import Space, architecture, check, load
@@ -37,6 +38,7 @@ _HOMES = {
     "emit": "ein.networks",
     "load": "ein.space",
     "lower": "ein.networks",
+    "operator": "ein.host",
     "optimise": "ein.networks",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "emit",
     "load",
     "lower",
+    "operator",
     "optimise",
     "search",
 ]

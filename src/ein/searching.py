@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ein import training
 from ein.grammar.derivation import Derivation
+from ein.grammar.diagnostics import fail
 from ein.grammar.match import derive
 from ein.grammar.sample import Sampler
 from ein.search.executor import Executor, Fitness, Inline, Outcome
@@ -180,6 +181,7 @@ def search(
         else:
             of = training.Data.of(data) if data is not None else training.Data.written(task, folder)  # type: ignore[arg-type]
             fits(space, of)
+            _portable(space)
             budget = training.budget(epochs, steps, seconds)
             about = {"data": of.name, "budget": budget, "train": training.settings(train)}
             weights = folder / "weights"
@@ -207,6 +209,19 @@ def _output(sampler: Sampler) -> str | None:
 def fits(space: Space, data: training.Data) -> None:
     """Raises EinError where the space is of other types than the data."""
     data.agree(repr(space.grammar.input), space.grammar.output, f"the space `{space.name}`")
+
+
+def _portable(space: Space) -> None:
+    """Raises EinError where the processes that train could not find an operator of this one."""
+    from ein.host import hosts
+
+    for host in hosts(space.grammar):
+        if not host.is_portable:
+            text = (
+                f"`{host.declaration.name}` is a Python operator of this process alone, and others train the networks"
+            )
+            help = f"put `{host.name}` into a module of its own, or let it use torch and the standard library alone"
+            raise fail("E812", text, help=help)
 
 
 def _identity() -> Callable[[Derivation], str]:

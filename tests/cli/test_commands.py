@@ -112,9 +112,28 @@ def test_list(ein: Ein) -> None:
     entries = json.loads(ein("list", "--json").out)
     assert all(list(entry) == ["name", "kind", "about"] for entry in entries)
     kinds = {entry["name"]: entry["kind"] for entry in entries}
-    assert (kinds["einspace"], kinds["zoo/resnet18"], kinds["conv"]) == ("grammar", "architecture", "operators")
+    wanted = {"einspace": "grammar", "zoo/resnet18": "architecture", "conv": "operators", "residual": "block"}
+    assert wanted.items() <= kinds.items()
     text = ein("list").out
     assert all(name in text for name in kinds)
+    lines = text.splitlines()
+    headings = [line for line in lines if line and not line.startswith(" ")]
+    assert headings[:3] == ["Grammars", "Architectures", "Operators and blocks"]
+    assert {"std: blocks", "std: attention"} <= set(headings) and len(set(headings)) == len(headings)
+    assert sum(line.startswith("  ") for line in lines) == len(entries)
+
+
+def test_list_of_some(ein: Ein) -> None:
+    """The lines that contain all words, in any case, under their headings."""
+    assert ein("list", "RESNET-34").out.splitlines() == [
+        "Architectures",
+        "  zoo/resnet34  ResNet-34 (He et al. 2016): 21,797,672 parameters at 1,000 classes.",
+    ]
+    found = json.loads(ein("list", "im[c, h, w]", "pool", "--json").out)
+    assert {entry["name"] for entry in found} >= {"max_pool", "pool"}
+    nothing = ein("list", "resnet", "seqq")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert nothing.err == "no line of the library contains that; `ein list` shows all of them\n"
 
 
 def test_sample_as_json(ein: Ein) -> None:

@@ -137,7 +137,9 @@ def test_colour_on_a_terminal_only_and_not_with_no_color(process: Process) -> No
     assert b"\x1b" not in process("check", "nope.ein").stderr
 
 
-@pytest.mark.parametrize("arguments", ["check einspace", "fmt --check einspace", "list", "--help", "train --help"])
+@pytest.mark.parametrize(
+    "arguments", ["check einspace", "explain E301", "fmt --check einspace", "list", "--help", "train --help"]
+)
 def test_quick_commands_are_quick_and_load_no_torch(arguments: str) -> None:
     """The best of three, in CPU seconds: others use this machine too."""
     program = "import sys; from ein.cli import run; run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"

@@ -237,7 +237,8 @@ BETWEEN_TENSORS = {
     "heads": "arch net : seq[5, 6] -> seq[5, 6] = qkv(3) >> qkv(2, causal = true) >> norm",
     "attention found": "arch net : seq[5, 6] -> seq[5, 6]"
     " = clone(2) >> (clone(2) >> (linear(4) & linear(4) >> transpose) >> scaled_matmul >> softmax & relu) >> matmul",
-    "positions": "op f : im[c, h, w] -> im[c, h, w] = x - index[h](x, 1) * index[c](x, c - 1) + index[w](x, 0)\n"
+    "positions": "op f : im[c, h, w] -> im[c, h, w] where h > 1"
+    " = x - index[h](x, 1) * index[c](x, c - 1) + index[w](x, 0)\n"
     "arch net : im[2, 3, 5] -> im[2, 3, 5] = f >> f",
     "a position of a weight": "op f : seq[l, d] -> seq[l, d]"
     " param p[n = 3, d] ~ normal(0, 1), q[d, n = 2] ~ normal(0, 1) = x * index[n](p, 2) + index[n](q, 1)\n"

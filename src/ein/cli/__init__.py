@@ -13,7 +13,9 @@ from ein import DISTRIBUTION, __version__
 from ein.cli.common import report
 
 COMMANDS = {
+    "new": "new",
     "check": "check",
+    "explain": "explain",
     "fmt": "check",
     "list": "library",
     "sample": "sample",
@@ -79,6 +81,7 @@ def program() -> None:
     ein sample einspace -n 3          three derivations of einspace
     ein show zoo/resnet18             its term, types and costs
     ein check my.ein                  every mistake of a file
+    ein new first                     a small grammar of your own, to begin with
     """
 
 

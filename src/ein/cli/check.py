@@ -7,30 +7,57 @@ from pathlib import Path
 
 import click
 
-from ein.cli.common import json_option, print_json, tell
-from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail
+from ein.cli.common import json_option, print_json, request, request_options, tell
+from ein.cli.statistics import describe
+from ein.grammar.cfg import Grammar
+from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail, order
+from ein.grammar.request import Request
+from ein.grammar.statistics import Statistics, statistics
 
 
 @click.command("check")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--stats", is_flag=True, help="Also how large a grammar is, how it grows, and what some draws show.")
+@click.option("--torch", "with_torch", is_flag=True, help="Ask torch about every operator too; takes some seconds.")
+@request_options()
 @json_option
-def check_command(files: tuple[str, ...], as_json: bool) -> int:
+def check_command(
+    files: tuple[str, ...],
+    stats: bool,
+    with_torch: bool,
+    settings: tuple[str, ...],
+    input: str | None,
+    output: str | None,
+    limits: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Every mistake of a file, in one run. FILE is a path, a library name, or - for standard input.
 
     \b
     ein check my.ein
     ein check einspace std --json
+    ein check einspace --stats
+    ein check operators.ein --torch
     """
+    asked = request(settings, input, output, limits)
     found: list[Diagnostic] = []
+    told: list[Statistics] = []
     for file in files:
-        diagnostics = _check(file)
+        grammar, diagnostics = _check(file, asked, with_torch)
         found += diagnostics
         if not as_json:
             tell(diagnostics)
+        known = statistics(grammar) if stats and grammar is not None else None
+        if known is not None:
+            told.append(known)
+            if not as_json:
+                click.echo(f"{describe(known)}\n")
     errors = sum(d.severity == "error" for d in found)
     warnings = sum(d.severity == "warning" for d in found)
     if as_json:
-        print_json([diagnostic.to_json() for diagnostic in found])
+        diagnostics_json = [diagnostic.to_json() for diagnostic in found]
+        whole = {"diagnostics": diagnostics_json, "stats": [known.to_json() for known in told]}
+        print_json(whole if stats else diagnostics_json)
     elif errors or warnings:
         click.echo(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}", err=True)
     else:
@@ -38,13 +65,23 @@ def check_command(files: tuple[str, ...], as_json: bool) -> int:
     return 1 if errors else 0
 
 
-def _check(file: str) -> list[Diagnostic]:
+def _check(file: str, asked: Request, with_torch: bool) -> tuple[Grammar | None, list[Diagnostic]]:
     from ein.grammar.check import check
 
     try:
-        return check(_standard_input() if file == "-" else file)[1]
+        source = _standard_input() if file == "-" else file
+        grammar, found = check(source, asked)
+        return grammar, order([*found, *_witnessed(source)]) if with_torch else found
     except EinError as error:
-        return list(error.diagnostics)
+        return None, list(error.diagnostics)
+
+
+def _witnessed(source: Source | str) -> list[Diagnostic]:
+    """Where the second witness disagrees with our shape rules about the file's own operators."""
+    from ein.compiler.verify_ops import verify
+    from ein.grammar.check import declared_operators
+
+    return verify(*declared_operators(source))
 
 
 def _standard_input() -> Source:

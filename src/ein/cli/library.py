@@ -2,73 +2,130 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING
+
 import click
 
 from ein.cli.common import json_option, print_json
 
+if TYPE_CHECKING:
+    from ein.grammar import syntax as s
+
+SECTION = re.compile(r"(?m)^# --- (.*)$")
+ORDER = ("grammar", "architecture", "operators", "block")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the list. `shown` is the name with the parameters, `group` the heading above the line."""
+
+    group: str
+    name: str
+    kind: str
+    shown: str
+    about: str
+
 
 @click.command("list")
+@click.argument("words", metavar="[WORD]...", nargs=-1)
 @json_option
-def list_command(as_json: bool) -> None:
-    """The library: grammars, architectures, operators. Each comes with one line.
+def list_command(words: tuple[str, ...], as_json: bool) -> int:
+    """The library: grammars, architectures, operators and blocks. Each comes with one line.
+
+    With words, only the lines that contain all of them.
 
     \b
     ein list
+    ein list resnet
     ein list --json
     """
-    entries = [_entry(name) for name in _names()]
+    entries = [entry for entry in _entries() if _contains(entry, words)]
     if as_json:
-        print_json([entry for group in entries for entry in group])
-        return
-    flat = [entry for group in entries for entry in group]
-    width = max(len(entry["name"]) for entry in flat)
-    for kind, title in (
-        ("grammar", "Grammars"),
-        ("architecture", "Architectures"),
-        ("operators", "Operators and blocks"),
-    ):
-        click.echo(title)
-        for entry in flat:
-            if entry["kind"] == kind:
-                click.echo(f"  {entry['name']:<{width}}  {entry['about']}".rstrip())
-        click.echo()
+        print_json([{"name": entry.name, "kind": entry.kind, "about": entry.about} for entry in entries])
+        return 0
+    if not entries:
+        click.echo("no line of the library contains that; `ein list` shows all of them", err=True)
+        return 1
+    for number, (group, lines) in enumerate(groupby(entries, attrgetter("group"))):
+        if number:
+            click.echo()
+        click.echo(group)
+        _print(list(lines))
+    return 0
 
 
-def _names() -> list[str]:
+def _print(entries: Sequence[Entry]) -> None:
+    """Lines under one heading, cut at the width of a terminal."""
+    longest = max(len(entry.shown) for entry in entries)
+    room = get_terminal_size().columns if sys.stdout.isatty() else None
+    for entry in entries:
+        line = f"  {entry.shown:<{longest}}  {entry.about}".rstrip()
+        click.echo(line if room is None or len(line) <= room else f"{line[: room - 1]}…")
+
+
+def _contains(entry: Entry, words: Iterable[str]) -> bool:
+    line = f"{entry.shown} {entry.about}".lower()
+    return all(word.lower() in line for word in words)
+
+
+def _entries() -> list[Entry]:
     from ein.grammar.load import library_names
 
-    return library_names()
+    found = [entry for name in library_names() for entry in _module(name)]
+    return sorted(found, key=lambda entry: ORDER.index(entry.kind))
 
 
-def _entry(name: str) -> list[dict[str, str]]:
-    """A module of the library; of a module of operators also what it declares."""
+def _module(name: str) -> Iterator[Entry]:
+    """A module of the library with its first comment; of a module of operators what it declares."""
     from ein.grammar import syntax as s
     from ein.grammar.load import find
     from ein.grammar.parser import parse
 
     source, _, _ = find(name)
     file, _ = parse(source)
-    about = source.text.splitlines()[0].removeprefix("#").strip() if source.text.startswith("#") else ""
+    first = source.text.partition("\n")[0]
+    about = first.removeprefix("#").strip() if first.startswith("#") else ""
     kinds = {type(statement) for statement in file.statements}
     if s.ArchDecl in kinds:
-        return [{"name": name, "kind": "architecture", "about": about}]
-    if s.RuleDecl in kinds:
-        return [{"name": name, "kind": "grammar", "about": about}]
-    return [{"name": name, "kind": "operators", "about": about}, *_declared(file)]
+        yield Entry("Architectures", name, "architecture", name, about)
+    elif s.RuleDecl in kinds:
+        yield Entry("Grammars", name, "grammar", name, about)
+    else:
+        yield Entry("Operators and blocks", name, "operators", name, about)
+        yield from _declared(file)
 
 
-def _declared(file: object) -> list[dict[str, str]]:
+def _declared(file: s.File) -> Iterator[Entry]:
+    """Operators, their overloads together, and macros, under the headings of the file."""
     from ein.grammar import syntax as s
-    from ein.grammar.printer import print_type
 
-    assert isinstance(file, s.File)
-    found: dict[str, list[str]] = {}
-    for statement in file.statements:
-        match statement:
-            case s.OpDecl(name, _, input, output):
-                found.setdefault(name, []).append(f"{print_type(input)} -> {print_type(output)}")
-            case s.MacroDecl(name, parameters):
-                found.setdefault(name, []).append(f"macro of {', '.join(p.name for p in parameters) or 'nothing'}")
-            case _:
-                pass
-    return [{"name": name, "kind": "operators", "about": "; ".join(lines)} for name, lines in found.items()]
+    sections = [(match.start(), match[1]) for match in SECTION.finditer(file.source.text)]
+    declared = [item for item in file.statements if isinstance(item, s.OpDecl | s.MacroDecl)]
+    for name, overloads in groupby(declared, attrgetter("name")):
+        first, *more = overloads
+        group = next((title for at, title in reversed(sections) if at < first.span.start), file.source.name)
+        about = "; ".join(map(_about, (first, *more)))
+        kind = "operators" if isinstance(first, s.OpDecl) else "block"
+        yield Entry(f"{file.source.name}: {group}", name, kind, _call(first), about)
+
+
+def _call(declaration: s.OpDecl | s.MacroDecl) -> str:
+    names = ", ".join(parameter.name for parameter in declaration.parameters)
+    return f"{declaration.name}({names})" if names else declaration.name
+
+
+def _about(declaration: s.OpDecl | s.MacroDecl) -> str:
+    """The type of an operator; the term of a macro."""
+    from ein.grammar import syntax as s
+    from ein.grammar.printer import print_expression, print_type
+
+    if isinstance(declaration, s.OpDecl):
+        return f"{print_type(declaration.input)} -> {print_type(declaration.output)}"
+    return " ".join(print_expression(declaration.body).split())

@@ -149,6 +149,20 @@ def test_an_optional_parameter_is_not_only_tried_at_its_default() -> None:
     assert wrong("op shrink(k = 1) : vec[d] -> vec[d] = nn.Linear(d, d * k)").code == "E401"
 
 
+@pytest.mark.parametrize("guard", ["", " where l >= 1", " where l >= 2", " where l != 2"])
+def test_sizes_at_the_edge_are_tried(guard: str) -> None:
+    assert wrong(f"op third : seq[l, d] -> vec[d]{guard} = index[l](x, 2)").code == "E401"
+    assert judged("op third : seq[l, d] -> vec[d] where l > 2 = index[l](x, 2)") == []
+
+
+@pytest.mark.parametrize("at", [7, 31, 1000])
+def test_neighbours_of_the_numbers_in_a_declaration_are_tried(at: int) -> None:
+    line = f"op f : vec[d] -> vec[d] where d >= {at} = nn.Linear(d, d if d > {at} else 3)"
+    found = wrong(line)
+    assert found.code == "E401" and found.labels[0].text == f"vec[{at}] at vec[{at}]"
+    assert judged(line.replace(">=", ">")) == []
+
+
 def test_sizes_that_never_fit_are_a_warning() -> None:
     found = wrong("op never(b) : vec[d] -> vec[d] where d < 0 = relu(x)")
     assert (found.code, found.severity) == ("W401", "warning")
@@ -166,6 +180,9 @@ def test_sizes_that_never_fit_are_a_warning() -> None:
         ("op f : seq[_, d] -> vec[d] = first(x)", "E404", "`first` is not on the list"),
         ("op f : seq[_, d] -> seq[d, 1] = relu(x)", "E401", "does not give"),
         ("op f : (_, vec[d]) -> vec[d] = relu(y)", None, ""),
+        ("op f : seq[l, d] -> vec[d] = sum[l, l](x)", "E418", "two axes are called `l`"),
+        ('op f : t -> t = F.gelu(x, approximate = "abs")', "E401", "does not give"),
+        ("op f(g) : im[c, h, w] -> im[c, h, w] where g >= 1, c % g == 0 = nn.GroupNorm(g, c)", "E401", "does not give"),
         ("op f : t -> t = relu(relu)", "E403", "there is no value `relu`"),
         ("op f : vec[d] -> vec[d] = x + inf", None, ""),
         ("op f : any[*s, d] -> any[*s, d] where max(s) > 2 = relu(x)", None, ""),

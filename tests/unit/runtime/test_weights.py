@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from ein.grammar.diagnostics import EinError
+from ein.compiler.load import load
+from ein.compiler.lower import lower
+from ein.grammar.architecture import architecture
+from ein.grammar.check import load_grammar
+from ein.grammar.diagnostics import EinError, Source
 from ein.runtime.weights import load_weights, save_weights
 
 
@@ -47,3 +51,23 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
         load_weights(tied(), tmp_path / "torn")
     with pytest.raises(EinError, match="the weights cannot be written"):
         save_weights(tied(), tmp_path / "no folder" / "w")
+
+
+def test_weights_of_a_network_with_keys_and_buffers(tmp_path: Path) -> None:
+    """A tensor that several places share is written once, and what is drawn and not trained comes back too."""
+    text = """ein 1
+import std
+op random(m) : any[*s, d] -> any[*s, d]
+    where m >= 1
+    buffer g[m, d] ~ normal(0, 1)
+    = dot[m](dot[d](x, g), g)
+arch net : tok[5] -> seq[5, 7] = embed(7, 3, key = words) >> random(4) >> unembed(7, key = words)
+"""
+    graph = lower(architecture(load_grammar(Source("net.ein", text))).term)
+    net, other = load(graph), load(graph)
+    save_weights(net, tmp_path / "w")
+    load_weights(other, tmp_path / "w")
+    assert sorted(other.state_dict()) == ["random1", "tied_words"]
+    x = torch.tensor([[0, 6, 2, 2, 1]])
+    assert torch.equal(net(x), other(x))
+    assert not torch.equal(net(x), load(graph)(x))

@@ -1,0 +1,121 @@
+"""The constructor of an emitted class: layers, parameters and buffers, and what they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from ein.compiler.emit_body import layer
+from ein.compiler.emit_host import construction
+from ein.compiler.fillings import arguments, made
+from ein.compiler.forward import Forward, forward
+from ein.compiler.graph import OpGraph
+from ein.compiler.naming import Naming
+from ein.compiler.program import Program, Slot, start_program
+from ein.compiler.source import ATOM, Doc, Group, Row, layout
+from ein.compiler.weights import Slot as Kept
+from ein.compiler.weights import Start, slots, start
+from ein.grammar.tensors import Body
+
+_INDENT = 8
+_FRESH = frozenset(("pointwise", "reduce", "einsum", "along", "concat", "stack", "as_float", "eye"))
+"""Steps whose result shares no memory with their operands."""
+
+
+def constructor(graph: OpGraph, live: Set[Slot], names: Mapping[Slot, str], constants: Iterable[str] = ()) -> list[str]:
+    """The lines of `__init__`, none where nothing is kept; `live` are the slots that `forward` reads, and
+    `constants` the lines of what is computed once."""
+    rows: list[str] = []
+    done: set[Slot] = set()
+    keys: set[str] = set()
+    for _, node in graph.uses():
+        if node.key in keys:
+            continue
+        keys.add(node.key)
+        body = node.applied.body
+        fresh: dict[tuple[int, ...], str | None] = {}
+        for slot in slots(body):
+            home = slot.home(node.key)
+            if home not in done:
+                fresh[slot.path] = names[home] if home in live else None
+                done.add(home)
+        rows += _rows(body, fresh)
+    rows += constants
+    return ["    def __init__(self):", "        super().__init__()", *rows, ""] if rows else []
+
+
+def _rows(body: Body, names: Mapping[tuple[int, ...], str | None]) -> Iterator[str]:
+    """What one use of an operator keeps, under the names of its slots; in textual order, as the interpreter draws.
+
+    A slot without a name is read by no one, and one that is not listed is kept already.
+    """
+    starts = _Starts(body)
+    for slot in slots(body):
+        name = names.get(slot.path)
+        if slot.step.op in ("layer", "host"):
+            if name is not None:
+                built = layer(slot.step) if slot.step.op == "layer" else construction(slot.step)
+                yield from layout(f"self.{name} = ", built, "", _INDENT)
+        elif slot.path in names:
+            yield from starts.until(slot.step.argument("after"))
+            if name is not None:
+                yield from _kept(name, slot, starts.of(slot))
+
+
+@dataclass(slots=True)
+class _Starts:
+    """What is computed at the start of one use, written line by line."""
+
+    body: Body
+    program: Program = field(init=False)
+    local: tuple[int, ...] = field(init=False)
+    found: Forward = field(init=False)
+    naming: Naming = field(init=False)
+    written: int = 0
+
+    def __post_init__(self) -> None:
+        self.program, self.local = start_program(self.body)
+        self.found = forward(self.program, {})
+        self.naming = Naming(self.found, comments=False)
+
+    def until(self, count: int) -> Iterator[str]:
+        """The lines that the first `count` starts take and that are not written yet."""
+        bound = max(self.local[:count], default=-1)
+        while self.written < len(self.found.order) and self.found.order[self.written] <= bound:
+            yield from self.naming.text(self.written, _INDENT)
+            self.written += 1
+
+    def of(self, slot: Kept) -> Doc | None:
+        """What a slot starts from, if that is computed; a tensor that nothing else has."""
+        begin = start(slot.step)
+        if begin.kind != "computed":
+            return None
+        number = self.local[int(begin.numbers[0])]
+        expression = self.naming.result(self.program.results.index(number))
+        step = self.program.step(number)
+        if step.op in _FRESH or (step.op == "item" and self.program.step(step.inputs[0]).op == "scan"):
+            return expression.doc
+        doc = expression.doc if expression.binding >= ATOM else Group("", (expression.doc,))
+        return Group(Row((doc, ".clone")), ())
+
+
+def _kept(name: str, slot: Kept, computed: Doc | None) -> list[str]:
+    """A parameter or buffer with its start: in one line where torch has a word for it."""
+    begin = start(slot.step)
+    tensor = made(begin, slot.step.sizes) if computed is None else computed
+    if slot.step.op == "buffer":
+        rows = layout("", Group("self.register_buffer", (f'"{name}"', tensor)), "", _INDENT)
+    else:
+        rows = layout(f"self.{name} = ", Group("nn.Parameter", (tensor,)), "", _INDENT)
+    return [*rows, *_filling(f"self.{name}", begin, len(slot.step.sizes))]
+
+
+def _filling(target: str, begin: Start, rank: int) -> list[str]:
+    match begin:
+        case Start("constant" | "computed") | Start("normal", (0.0, 1.0)):
+            return []
+        case Start("orthogonal") if rank > 2:
+            blocks = ".data" if rank == 3 else ".data.flatten(0, -3)"
+            return [f"        for block in {target}{blocks}:", "            nn.init.orthogonal_(block)"]
+        case _:
+            return layout("", Group(f"nn.init.{begin.kind}_", (target, *arguments(begin))), "", _INDENT)

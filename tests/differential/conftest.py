@@ -1,0 +1,6 @@
+"""Tests of this folder use each other's comparisons."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
