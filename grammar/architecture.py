@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ein.grammar.advice import ending
+from ein.grammar.attempt import Attempt, DeadEnd
 from ein.grammar.blame import blame
 from ein.grammar.cfg import Architecture, Grammar, Limits
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
 from ein.grammar.numbers import Inapplicable, nearest
-from ein.grammar.sample import Attempt, DeadEnd
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.term import TypedTerm

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
+from ein.grammar.attempt import Attempt, DeadEnd
 from ein.grammar.derivation import Choices, Derivation
 from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.sample import Attempt, DeadEnd, Sampler
+from ein.grammar.sample import Sampler
 from ein.grammar.steps import Candidate, Instance, Options, rule_uses
 
 TRIES = 16

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ein.cli.common import json_option, print_json, request, request_options, tell
-from ein.cli.statistics import describe
 from ein.grammar.cfg import Grammar
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail, order
 from ein.grammar.request import Request
-from ein.grammar.statistics import Statistics, statistics
+
+if TYPE_CHECKING:
+    from ein.grammar.statistics import Statistics
 
 
 @click.command("check")
@@ -47,11 +49,8 @@ def check_command(
         found += diagnostics
         if not as_json:
             tell(diagnostics)
-        known = statistics(grammar) if stats and grammar is not None else None
-        if known is not None:
-            told.append(known)
-            if not as_json:
-                click.echo(f"{describe(known)}\n")
+        known = _figures(grammar, not as_json) if stats and grammar is not None else None
+        told += [] if known is None else [known]
     errors = sum(d.severity == "error" for d in found)
     warnings = sum(d.severity == "warning" for d in found)
     if as_json:
@@ -63,6 +62,17 @@ def check_command(
     else:
         click.echo(f"{', '.join(files) if len(files) <= 3 else f'{len(files)} files'}: no mistakes")
     return 1 if errors else 0
+
+
+def _figures(grammar: Grammar, tell_them: bool) -> Statistics | None:
+    """None for a file without rules to draw from."""
+    from ein.cli.statistics import describe
+    from ein.grammar.statistics import statistics
+
+    found = statistics(grammar)
+    if found is not None and tell_them:
+        click.echo(f"{describe(found)}\n")
+    return found
 
 
 def _check(file: str, asked: Request, with_torch: bool) -> tuple[Grammar | None, list[Diagnostic]]:

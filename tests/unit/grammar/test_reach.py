@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from ein.grammar import reach as reach_module
 from ein.grammar.abstract import arguments, outcomes
+from ein.grammar.attempt import Attempt, DeadEnd
 from ein.grammar.cfg import Limits, Operator
 from ein.grammar.check import check, declared_grammar
 from ein.grammar.diagnostics import EinError, Source
 from ein.grammar.load import library_names
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.reach import Place, Reach, anywhere, reach
-from ein.grammar.sample import Attempt, DeadEnd
 from ein.grammar.shapes import Anything, Shape, Side, Sides, Some, beside, form, meet
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Instance, Options
