@@ -22,7 +22,7 @@ demo: $(VENV)/.ready-demo
 	$(bin)/python -m ein.demo $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(bin)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest --numprocesses auto $(ARGS)
 
 explore: $(VENV)/.ready-test
 	$(bin)/python -m pytest --hypothesis-profile=explore $(ARGS)
