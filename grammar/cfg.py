@@ -6,8 +6,9 @@ names; a derivation's term (`ein.grammar.term`) holds none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
@@ -222,7 +223,8 @@ class Architecture:
 class Grammar:
     """A checked file: everything resolved, parameters bound, input and output as asked for.
 
-    `digest` is of the resolved space: the text of all modules, the parameters, input and output.
+    `digest` is of the resolved space: the text of all modules, the parameters, input and output. It is made by
+    `digested` when it is first asked for, since printing the modules takes longer than checking them.
     """
 
     name: str
@@ -235,12 +237,16 @@ class Grammar:
     operators: Mapping[str, tuple[Operator, ...]]
     architectures: Mapping[str, Architecture]
     kinds: Mapping[str, tuple[tuple[str, ...], str]]
-    digest: str
+    digested: Callable[[], str]
     warnings: tuple[Diagnostic, ...] = ()
     output_span: Span | None = None
     applications: dict[tuple[tuple[Operator, ...], tuple[tuple[str, Any], ...]], Application] = field(
         default_factory=dict
     )
+
+    @cached_property
+    def digest(self) -> str:
+        return self.digested()
 
     def application(self, overloads: tuple[Operator, ...], given: tuple[tuple[str, Any], ...]) -> Application:
         """The one object for an operator with these arguments; those equal to a default are dropped."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ein.grammar import cfg
@@ -108,7 +109,7 @@ class _Checker:
         output_span = next((x.span for x in statements if isinstance(x, s.OutputDecl)), None)
         return cfg.Grammar(
             name, rules, start, input, output, limits, env, self.scope.operators, architectures, self.scope.kinds,
-            self._digest(env, input, output), output_span=output_span,
+            partial(self._digest, env, input, output), output_span=output_span,
         )  # fmt: skip
 
     def _start(self, statements: tuple[s.Statement, ...]) -> str | None:

@@ -7,6 +7,7 @@ file. Nothing else of the file system is reached, and a refusal never prints a f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from ein.grammar import syntax as s
@@ -46,20 +47,25 @@ def load_modules(what: str | Source, diagnostics: list[Diagnostic], base: Path |
     if isinstance(what, Source):
         return _Loader(diagnostics, base).module("<text>", what, ())
     source, key, root = find(what)
-    return _Loader(diagnostics, root).module(key, source, ())
+    return _Loader(diagnostics, root).module(key, source if root else None, ())
 
 
 def find(what: str) -> tuple[Source, str, Path | None]:
     """The text under a library name or path, its key, and the folder that its imports stay in."""
     if what in library_names():
-        path = LIBRARY / f"{what}.ein"
-        return Source(what, path.read_text(encoding="utf-8")), what, None
+        return _library_file(what)[0].source, what, None
     path = Path(what)
     if not path.suffix and not _exists(path):
         known = library_names()
         help = nearest(what, known, "`ein list` shows the library; a path ends in `.ein`")
         raise fail("E601", f"there is no library module `{what}`", help=help)
     return Source(what, _read(path, what, None)), str(path.resolve()), path.resolve().parent
+
+
+@cache
+def _library_file(name: str) -> tuple[s.File, list[Diagnostic]]:
+    """A library module, read and parsed once in a process: every grammar imports `std`, and syntax never changes."""
+    return parse(Source(name, (LIBRARY / f"{name}.ein").read_text(encoding="utf-8")))
 
 
 def _exists(path: Path) -> bool:
@@ -101,10 +107,11 @@ class _Loader:
         self.root = root
         self.loaded: dict[str, Module] = {}
 
-    def module(self, key: str, source: Source, above: tuple[str, ...]) -> Module:
-        file, found = parse(source)
+    def module(self, key: str, source: Source | None, above: tuple[str, ...]) -> Module:
+        """Of a text, or without one of the library's module `key`."""
+        file, found = _library_file(key) if source is None else parse(source)
         self.diagnostics += found or _unversioned(file)
-        module = self.loaded[key] = Module(source.name, file)
+        module = self.loaded[key] = Module(file.source.name, file)
         for statement in file.statements:
             if isinstance(statement, s.Import):
                 try:
@@ -114,7 +121,7 @@ class _Loader:
         return module
 
     def _import(self, statement: s.Import, above: tuple[str, ...]) -> Module:
-        key, source = self._path(statement) if statement.path else self._library(statement)
+        key = self._path(statement) if statement.path else self._library(statement)
         if key in above:
             cycle = " -> ".join(Path(k).name for k in (*above[above.index(key) :], key))
             raise fail("E603", f"files import each other: {cycle}", statement.span)
@@ -122,11 +129,11 @@ class _Loader:
             return self.loaded[key]
         if len(self.loaded) >= MAX_FILES:
             raise fail("E602", f"more than {MAX_FILES} files are imported", statement.span)
-        if source is None:
-            source = Source(statement.module, _read(Path(key), statement.module, statement.span))
-        return self.module(key, source, above)
+        if not statement.path:
+            return self.module(key, None, above)
+        return self.module(key, Source(statement.module, _read(Path(key), statement.module, statement.span)), above)
 
-    def _library(self, statement: s.Import) -> tuple[str, Source]:
+    def _library(self, statement: s.Import) -> str:
         known = library_names()
         if statement.module not in known:
             listed = ", ".join(name for name in known if "/" not in name)
@@ -134,10 +141,9 @@ class _Loader:
                 statement.module, known, f"the library has {listed}; a file is imported by its path in quotes"
             )
             raise fail("E601", f"there is no library module `{statement.module}`", statement.span, help=help)
-        path = LIBRARY / f"{statement.module}.ein"
-        return statement.module, Source(statement.module, path.read_text(encoding="utf-8"))
+        return statement.module
 
-    def _path(self, statement: s.Import) -> tuple[str, None]:
+    def _path(self, statement: s.Import) -> str:
         """Resolved links included, the file must lie under the folder of the root file."""
         name, path = statement.module, Path(statement.module)
         if self.root is None:
@@ -153,4 +159,4 @@ class _Loader:
             raise fail("E604", f'"{name}" leads out of the folder of the root file', statement.span)
         if not _exists(full):
             raise fail("E601", f'there is no file "{name}" beside the root file', statement.span)
-        return str(full), None
+        return str(full)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ein.grammar import syntax as s
 
 SECTION = re.compile(r"(?m)^# --- (.*)$")
-ORDER = ("grammar", "architecture", "operators", "block")
+HEADINGS = ("Grammars", "Architectures", "Operators and blocks")
+"""What is said of whole modules, before what the modules of operators declare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def _entries() -> list[Entry]:
     from ein.grammar.load import library_names
 
     found = [entry for name in library_names() for entry in _module(name)]
-    return sorted(found, key=lambda entry: ORDER.index(entry.kind))
+    rank = {heading: number for number, heading in enumerate(HEADINGS)}
+    return sorted(found, key=lambda entry: rank.get(entry.group, len(rank)))
 
 
 def _module(name: str) -> Iterator[Entry]:
@@ -93,12 +95,13 @@ def _module(name: str) -> Iterator[Entry]:
     first = source.text.partition("\n")[0]
     about = first.removeprefix("#").strip() if first.startswith("#") else ""
     kinds = {type(statement) for statement in file.statements}
+    grammars, architectures, operators = HEADINGS
     if s.ArchDecl in kinds:
-        yield Entry("Architectures", name, "architecture", name, about)
+        yield Entry(architectures, name, "architecture", name, about)
     elif s.RuleDecl in kinds:
-        yield Entry("Grammars", name, "grammar", name, about)
+        yield Entry(grammars, name, "grammar", name, about)
     else:
-        yield Entry("Operators and blocks", name, "operators", name, about)
+        yield Entry(operators, name, "operators", name, about)
         yield from _declared(file)
 
 

@@ -31,7 +31,9 @@ def test_sizes_that_are_open_come_from_the_request() -> None:
     found = architecture(grammar, "two")
     assert (repr(found.input), repr(found.type)) == ("im[5, 16, 12]", "vec[7]")
     assert found.text == "conv(5) >> pool >> linear(7)"
-    assert fails(TWO).code == "E701"
+    notes = check(Source("a.ein", TWO))[1]
+    assert {note.code for note in notes} == {"W701"} and {note.severity for note in notes} == {"note"}
+    assert fails(TWO, "two").code == "E701"
 
 
 def test_one_of_several_is_named() -> None:
