@@ -249,10 +249,8 @@ class Attempt:
             raise DeadEnd("type", error, span) from None
 
     def _meets(self, goal: _Goal, type: ValueType) -> ValueType:
-        claim = goal.instance.rule.goal
-        assert claim is not None
         try:
-            return claim.meet(self.space.bind(goal.instance, goal.input), type, repr(goal.instance))
+            return self.space.meet(goal.instance, goal.input, type)
         except Inapplicable as error:
             raise DeadEnd("goal", error, error.span or goal.instance.rule.span) from None
 

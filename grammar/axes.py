@@ -71,7 +71,10 @@ class Axes:
 
     def known_size(self, name: str, axis: s.Axis, declare: bool) -> int:
         if name in self.env and isinstance(self.env[name], int | tuple):
-            return plain(self.env[name])
+            size = plain(self.env[name])
+            if declare and size < 1:
+                raise Inapplicable(f"`{name}` is {size}, and a size is at least 1", axis.span)
+            return size
         if name in self.sizes:
             return self.sizes[name]
         if declare:

@@ -236,7 +236,7 @@ class _Builder:
         self.variables = variables
         output = body.output
         if rule.goal is not None:
-            output = rule.goal.meet(self.space.bind(instance, input), output, repr(instance))
+            output = self.space.meet(instance, input, output)
         span = rule.alternatives[choice[0]].span
         self.results.append(
             t.Named(

@@ -54,6 +54,8 @@ class Space:
         self.outcomes: list[dict[ValueType, Any]] = []
         self.refused: dict[Instance, list[Inapplicable]] = {}
         self.entries = 0
+        self.settled = False
+        self.minima: dict[Step, float] = {}
         name = start or grammar.start
         if name is None:
             raise fail(
@@ -87,9 +89,11 @@ class Space:
         """Empties the tables, so that they stay bounded; only between draws."""
         for instance in self.instances.values():
             instance.table.clear()
+            instance.met.clear()
         for outcomes in self.outcomes:
             outcomes.clear()
         self.outcomes.clear()
+        self.minima.clear()
         for application in self.grammar.applications.values():
             application.table.clear()
         self.entries = 0
@@ -107,6 +111,22 @@ class Space:
         if len(found) != 1:
             raise Inapplicable(f"the signature of `{instance.rule.name}` fits {input!r} in {len(found)} ways")
         return found[0]
+
+    def meet(self, instance: Instance, input: ValueType, output: ValueType) -> ValueType:
+        """The output as the rule claims it, from the table of the instance; raises Inapplicable where it is another."""
+        found = instance.met.get((input, output))
+        if found is None:
+            claim = instance.rule.goal
+            assert claim is not None
+            try:
+                found = claim.meet(self.bind(instance, input), output, repr(instance))
+            except Inapplicable as error:
+                found = error.bare()
+            instance.met[input, output] = found
+            self.entries += 1
+        if isinstance(found, Inapplicable):
+            raise Inapplicable(found.text, found.span, found.values)
+        return found
 
     def assignments(
         self, alternative: cfg.Alternative, env: Mapping[str, Any], reasons: list[Inapplicable]
@@ -292,6 +312,14 @@ class Space:
 
     def minimum(self, step: Step) -> float:
         """The fewest modules that a step can come to, whatever the type; never too high."""
+        if not self.settled:
+            return self._minimum(step)
+        found = self.minima.get(step)
+        if found is None:
+            found = self.minima[step] = self._minimum(step)
+        return found
+
+    def _minimum(self, step: Step) -> float:
         match step:
             case Apply():
                 return 1
@@ -324,6 +352,7 @@ class Space:
             if least < instance.minimum:
                 instance.minimum = least
                 waiting += users[instance]
+        self.settled = True
 
     def _reach(self) -> dict[Instance, list[Program]]:
         """Programs of all instances as far as they can be told without a type; a choice or count that

@@ -203,6 +203,8 @@ class Instance:
     env: Mapping[str, Any]
     table: dict[ValueType, Options] = field(default_factory=dict)
     forms: dict[tuple[str, int | None], Form] = field(default_factory=dict)
+    met: dict[tuple[ValueType, ValueType], ValueType | Inapplicable] = field(default_factory=dict)
+    """What the rule's claim makes of an output for an input."""
     minimum: float = 1
 
     def __repr__(self) -> str:

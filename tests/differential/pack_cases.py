@@ -1,4 +1,4 @@
-"""What operators and blocks of the packs compute, in torch; see form_cases.py. After the parameters come the buffers."""
+"""What operators and blocks of the packs compute, in torch; see form_cases.py. Buffers come after the parameters."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def _experts(x: Tensor, *given: Tensor, n: int = 4, k: int = 2) -> Tensor:
 
 
 def _block_dense(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    return x @ (u @ torch.block_diag(*v)).T
+    parts = [part @ block.T for part, block in zip(x.chunk(len(v), -1), v, strict=True)]
+    return torch.cat(parts, -1) @ u.T
 
 
 def shuffled(v: Tensor, u: Tensor) -> Tensor:
@@ -240,14 +241,14 @@ def _chunks(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, c: int = 3, causal: b
         for j in range(length):
             if i // c == j // c and (i >= j or not causal):
                 mask = mask.index_put((torch.arange(heads), torch.tensor(i), torch.tensor(j)), bias[:, i - j + c - 1])
-    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 def _gates(x: Tensor, m: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
     gamma, beta, weight, bias, wv, bv = given
     d, z, v = x.shape[2], gamma.shape[1], len(wv)
-    u, base, r, hx = F.linear(m, weight, bias).split([d, z, v, d], 2)
+    u, base, r, hx = torch.tensor_split(F.linear(m, weight, bias), (d, d + z, d + z + v), 2)
     base = F.silu(base)
     return u.sigmoid(), F.silu(r), hx, base * gamma[0] + beta[0], base * gamma[1] + beta[1], F.silu(F.linear(x, wv, bv))
 
@@ -400,7 +401,7 @@ PACKS: dict[str, Form] = {
             ("chunk_attend(3)", "(seq[6, 4], seq[6, 4], seq[6, 5])", _chunks),
             ("chunk_attend(2, heads = 2)", "(seq[6, 4], seq[6, 4], seq[6, 8])", partial(_chunks, c=2)),
             ("chunk_attend(3, causal = false)", "seq[6, 4] ^ 3", partial(_chunks, causal=False)),
-            ("chunk_attend(1)", "seq[2, 4] ^ 3", partial(_chunks, c=1)),
+            ("chunk_attend(2)", "seq[2, 4] ^ 3", partial(_chunks, c=2)),
             ("mega_gates(3, 5)", "seq[6, 4] ^ 2", _gates),
             ("mega_out", "(seq[6, 4], seq[6, 4], seq[6, 5], seq[6, 4], seq[6, 5])", _mega_out),
             ("tcn", "seq[9, 4]", tcn),

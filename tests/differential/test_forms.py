@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from form_cases import ALONG, FUNCTIONS, KINDS, LAYERS, SELECTION, STRUCTURE, TRUTHS, WIRES, Form
+from pack_cases import PACKS
 from standard_cases import STANDARD
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -159,7 +160,8 @@ def test_torch_agrees_with_the_shape_rules() -> None:
 
 
 def test_ruff_finds_nothing_to_do(tmp_path: Path) -> None:
-    for index, form in enumerate([*FORMS.values(), *STANDARD.values(), *LAYERS.values(), *FUNCTIONS.values()]):
+    groups = (FORMS, STANDARD, PACKS, LAYERS, FUNCTIONS)
+    for index, form in enumerate(form for group in groups for form in group.values()):
         (tmp_path / f"net{index}.py").write_text(emit(graph_of(*form[:3])), "utf-8")
     check = ["check", "--isolated", "--no-cache", "--select", "E4,E7,E9,F,E,W,I,UP,B,RUF", "--line-length", "88"]
     for command in (check, ["format", "--isolated", "--no-cache", "--check", "--diff"]):

@@ -6,14 +6,14 @@ the formulas agree too, those of inputs and those of weights. Below stand laws f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pack_cases import PACKS, cox_de_boor, splines
-from scipy.interpolate import BSpline
+from scipy.interpolate import BSpline  # type: ignore[import-untyped]
 from test_forms import assert_costs, graph_of, inputs_of, listed, pair
 from torch import Tensor, nn
 
@@ -35,12 +35,12 @@ def one_thread() -> Iterator[None]:
 
 
 def given(graph: OpGraph) -> list[Tensor]:
-    """A graph has no weights and no loops, and its first node no neighbours."""
+    """A graph has edges of 0.7 and no loops, and its first node no neighbours."""
     leaves = graph.node(graph.input).outputs
     inputs = inputs_of(graph)
     for index, (leaf, x) in enumerate(zip(leaves, inputs, strict=True)):
         if leaf.kind == "graph":
-            upper = (x > 0.3).float().triu(1)
+            upper = 0.7 * (x > 0.3).float().triu(1)
             upper[:, 0] = 0
             inputs[index] = upper + upper.mT
     return inputs
@@ -51,7 +51,7 @@ def moved(graph: OpGraph) -> tuple[Interpreter, nn.Module]:
     reference, module, _ = pair(graph)
     with torch.no_grad():
         for weight in reference.parameters():
-            weight += 0.3 * torch.randn_like(weight)
+            weight.add_(torch.randn_like(weight), alpha=0.3)
         for name, value in reference.named_buffers():
             if "running" in name:
                 value.copy_(torch.rand_like(value) + 0.5)
@@ -64,7 +64,9 @@ def buffers(net: nn.Module) -> list[Tensor]:
     return [value for value in net.buffers() if value.is_floating_point()]
 
 
-def results_and_gradients(made: Any, inputs: list[Tensor], weights: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def results_and_gradients(
+    made: Any, inputs: list[Tensor], weights: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     results = listed(made)
     loss = torch.stack([result.sin().sum() for result in results]).sum()
     found = torch.autograd.grad(loss, [*inputs, *weights], allow_unused=True)
@@ -98,7 +100,9 @@ def test_means(name: str) -> None:
 @pytest.mark.parametrize("pack", NAMES)
 def test_no_operator_is_left_out(pack: str) -> None:
     grammar = load_grammar(pack)
-    declared = {each.declaration for overloads in grammar.operators.values() for each in overloads if each.module == pack}
+    declared = {
+        each.declaration for overloads in grammar.operators.values() for each in overloads if each.module == pack
+    }
     used = {
         print_statement(node.applied.operator.declaration)
         for header, use, input, _ in PACKS.values()
@@ -140,8 +144,10 @@ def test_each_block_starts_orthogonal() -> None:
     torch.testing.assert_close(u.T @ u, torch.eye(8), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("use", "parameters"), [("lowrank(8, 4, bias = false)", 80), ("block_dense(8, 4)", 44),
-                                                 ("block_shuffle(8, b = 4)", 40)])
+@pytest.mark.parametrize(
+    ("use", "parameters"),
+    [("lowrank(8, 4, bias = false)", 80), ("block_dense(8, 4)", 44), ("block_shuffle(8, b = 4)", 40)],
+)
 def test_parameters_of_structured_maps(use: str, parameters: int) -> None:
     """r (N + M); rN / b + Mr; (N + M) min(N, M) / b."""
     assert cost(graph_of("import structured\n", use, "vec[12]")).parameters == parameters
@@ -156,7 +162,7 @@ def test_random_features_come_close_to_a_sine() -> None:
     x = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(2)), dim=1) * 0.5
     w, b = net.parameters()
     with torch.no_grad():
-        b += torch.tensor([0.1, -0.7, 1.2])
+        b.copy_(torch.tensor([0.1, -0.7, 1.2]))
         assert (net(x) - torch.sin(x @ w.T + b)).abs().max() < 0.04
 
 
@@ -214,7 +220,7 @@ def test_a_choice_becomes_one_of_the_families() -> None:
 def test_only_the_best_tokens_of_a_document_learn() -> None:
     net = net_of("retrieval", "maxsim", "(seq[2, 5], seq[9, 5])")
     q, doc = torch.randn(1, 2, 5), torch.randn(1, 9, 5, requires_grad=True)
-    net(q, doc).sum().backward()
+    torch.autograd.backward(net(q, doc).sum())
     assert doc.grad is not None
     best = set((q @ doc.mT).argmax(2).flatten().tolist())
     assert set(doc.grad.abs().sum(2).nonzero()[:, 1].tolist()) == best
@@ -261,29 +267,38 @@ import mega
 import fields
 """
 
+GRAPHS = "(nodes[5, 3], graph[5, 5])"
 NETWORKS = {
     "FFNet": (
         "conv_bn(8, s = 2) >> gelu >> ff_block(ffn_attention(repvgg_dw, repvgg_dw)) >> repvgg_dw(s = 2)"
         " >> ff_block(ffn_attention(dwconv, dwconv), k = 7) >> head(3)",
         "im[3, 12, 12]",
     ),
-    "convolutional KAN": ("im2col(k = 3, p = 1) >> s_kan(4) >> col2im >> max_pool >> to_vec >> s_kan(2)", "im[2, 6, 6]"),
-    "graphs with virtual nodes": (
+    "convolutional KAN": (
+        "im2col(k = 3, p = 1) >> s_kan(4) >> col2im >> max_pool >> to_vec >> s_kan(2)",
+        "im[2, 6, 6]",
+    ),
+    "graph with virtual nodes": (
         "let (x, adj) = identity & normalise_graph, h = (x & adj) >> gcn(4) >> relu"
         " : (h & adj) >> gat(4) >> virtual_nodes(2) >> linear(3)",
-        GRAPHS := "(nodes[5, 3], graph[5, 5])",
+        GRAPHS,
     ),
     "GraphSAGE": ("let (x, adj) = identity & identity, h = (x & adj) >> sage(4) : (h & adj) >> sage(2)", GRAPHS),
-    "language": ("embed(11, 8) >> mega(4, z = 4, v = 8) >> tcnca(2) >> residual(expert_ffn(8, 4, 2)) >> unembed(11)",
-                 "tok[8]"),
+    "language": (
+        "embed(11, 8) >> mega(4, z = 4, v = 8) >> tcnca(2) >> residual(expert_ffn(8, 4, 2)) >> unembed(11)",
+        "tok[8]",
+    ),
     "late interaction": ("tied colbert_ffn(4) ^ 2 >> maxsim", "seq[6, 8] ^ 2"),
     "field": (
-        "clone(3) >> (grid2d(4, 2) & grid2d(8, 2) & fourier_features(3)) >> concat(axis = 2) >> rbf_fast(6) >> linear(3)",
+        "clone(3) >> (grid2d(4, 2) & grid2d(8, 2) & fourier_features(3)) >> concat(axis = 2) >> rbf_fast(6)"
+        " >> linear(3)",
         "points[7, 2]",
     ),
-    "MLP": ("lowrank(8, 3) >> gelu >> block_dense(8, 4) >> gelu >> block_shuffle(8) >> snnk_relu(6, 4) >> snnk_sine(3, 9)",
-            "vec[8]"),
-}  # fmt: skip
+    "MLP": (
+        "lowrank(8, 3) >> gelu >> block_dense(8, 4) >> gelu >> block_shuffle(8) >> snnk_relu(6, 4) >> snnk_sine(3, 9)",
+        "vec[8]",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -296,6 +311,6 @@ def test_networks(name: str) -> None:
         same(listed(module.train(training)(*inputs)), listed(reference.train(training)(*inputs)))
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     loss = torch.stack([result.sin().sum() for result in listed(module(*inputs))]).sum()
-    loss.backward()
+    torch.autograd.backward(loss)
     unmoved = [weight for weight in trained if weight.grad is None]
     assert len(unmoved) == (2 if "expert_ffn" in NETWORKS[name][0] else 0)
