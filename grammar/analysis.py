@@ -8,6 +8,7 @@ from math import inf
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Grammar
+from ein.grammar.choice_sets import choice_sets
 from ein.grammar.criticality import growth
 from ein.grammar.dead_ends import causes, dead_ends
 from ein.grammar.diagnostics import Diagnostic, EinError
@@ -27,7 +28,7 @@ TRIAL = 400
 def analyse(grammar: Grammar) -> list[Diagnostic]:
     """Architectures that do not type-check, rules that never end, weights, what no derivation can have or bound."""
     found = list(_architectures(grammar, grammar.architectures))
-    found += (*_weights(grammar), *duplicates(grammar))
+    found += (*_weights(grammar), *duplicates(grammar), *choice_sets(grammar))
     if grammar.start is not None:
         try:
             space = Space(grammar)
@@ -35,17 +36,23 @@ def analyse(grammar: Grammar) -> list[Diagnostic]:
             endless = _endless(grammar, space)
             found += endless
             if not any(d.code != "W501" for d in endless):
-                found += _typed(grammar, space)
+                found += [d for d in _typed(grammar, space) if not _of_an_architecture(d, grammar)]
         except EinError as error:
             found += error.diagnostics
     return found
+
+
+def _of_an_architecture(diagnostic: Diagnostic, grammar: Grammar) -> bool:
+    """Whether the output that the rules do not reach is that of the file's only architecture, not one of the file."""
+    return diagnostic.code == "E303" and diagnostic.span is grammar.output_span is None and bool(grammar.architectures)
 
 
 def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
     """What types make of the rules, and how these grow."""
     if grammar.input is None:
         return [_untried(grammar), *dead_ends(space, None)]
-    trial = _trial(grammar, space)
+    sampler = Sampler(grammar, grammar.limits, space)
+    trial = _too_small(grammar, space) or _trial(sampler)
     if any(d.severity == "error" and d.code != "E704" for d in trial):
         return trial
     reached = reach(space)
@@ -53,11 +60,21 @@ def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
     if any(d.severity == "error" for d in trial):
         return [d for d in dead if d.severity == "error"] or trial
     if reached is not None and not reached.complete(grammar.output):
-        return [_empty(grammar, reached)]
+        return [_empty(grammar, reached, sampler)]
     return [*trial, *dead, *_unbounded(grammar, space, reached)]
 
 
-def _empty(grammar: Grammar, reached: Reach) -> Diagnostic:
+def _too_small(grammar: Grammar, space: Space) -> list[Diagnostic]:
+    """Where even the smallest network has more modules than the limit."""
+    limit, least = grammar.limits.modules, space.start.minimum
+    if limit is None or least <= limit:
+        return []
+    message = f"every network of `{grammar.name}` has {int(least):,} modules or more, and the limit is {limit:,}"
+    span = space.start.rule.span
+    return [Diagnostic("E704", message, span, help=f"loosen it: `limit modules <= {int(least)}` or more")]
+
+
+def _empty(grammar: Grammar, reached: Reach, sampler: Sampler) -> Diagnostic:
     """Where limits hid from the trial that no derivation type-checks."""
     if reached.outputs:
         found = ", ".join(sorted(map(repr, reached.outputs)))
@@ -65,9 +82,10 @@ def _empty(grammar: Grammar, reached: Reach) -> Diagnostic:
         return Diagnostic("E303", message, grammar.output_span)
     cause = next(iter(causes(reached.fates).values()), None)
     message = f"`{grammar.name}` has no derivation, whatever the limits"
-    if cause is None:
-        return Diagnostic("E704", message)
-    return Diagnostic("E704", message, cause.span, cause.reason)
+    if cause is not None:
+        return Diagnostic("E704", message, cause.span, cause.reason)
+    example = sampler.commonest(("type", "goal", "dead"))
+    return Diagnostic("E704", message) if example is None else Diagnostic("E704", message, example.span, example.reason)
 
 
 def _unbounded(grammar: Grammar, space: Space, reached: Reach | None) -> list[Diagnostic]:
@@ -193,15 +211,14 @@ def _untried(grammar: Grammar) -> Diagnostic:
     return Diagnostic("W701", message, span, help="write `input im[3, 32, 32]`", severity="note")
 
 
-def _trial(grammar: Grammar, space: Space) -> list[Diagnostic]:
+def _trial(sampler: Sampler) -> list[Diagnostic]:
     """A short try at drawing: if nothing fits and types are to blame, that is an error."""
-    sampler = Sampler(grammar, grammar.limits, space)
     try:
         sampler.draw(seed=0, attempts=TRIAL, seconds=2.0)
     except EinError as error:
         if error.diagnostics[0].code != "E704":
             return list(error.diagnostics)
-        only_types = all(kind in ("type", "goal") for kind, _ in sampler.failures)
+        only_types = all(kind in ("type", "goal", "dead") for kind, _ in sampler.failures)
         finding = error.diagnostics[0]
         if only_types:
             return [Diagnostic("E704", finding.message, finding.span, finding.label, finding.labels, finding.help)]

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Limits
 from ein.grammar.computed import side_by_side
+from ein.grammar.derivation import retyped
 from ein.grammar.diagnostics import Span
-from ein.grammar.numbers import Inapplicable
+from ein.grammar.numbers import Inapplicable, Lifeless
 from ein.grammar.options import options, outcome, outcome_cost
 from ein.grammar.space import Space
 from ein.grammar.steps import (
@@ -34,7 +35,6 @@ from ein.grammar.steps import (
     Variables,
     assign,
     refusal,
-    same_but_life,
 )
 from ein.grammar.types import ValueType
 
@@ -67,6 +67,8 @@ class _Join:
     input: ValueType
     inputs: tuple[ValueType, ...]
     results: list[ValueType] = field(default_factory=list)
+    made: int = 0
+    """choices that were made before"""
 
 
 class _Goal:
@@ -116,7 +118,7 @@ class Attempt:
                     waiting.results.append(type)
                     again = self._next(waiting, variables)
                     if again is None:
-                        type = self._joined(waiting)
+                        type = self._joined(waiting, variables)
                     else:
                         stack.append((program, at, depth, times, weights, variables, waiting))
                         factor = _factor(waiting.step)
@@ -174,6 +176,7 @@ class Attempt:
                 program, at = inner, 0
             elif isinstance(step, Compound) and not step.settled:
                 join = _checked(_begin, step, type)
+                join.made = len(made)
                 stack.append((program, at, depth, times, weights, variables, join))
                 factor = _factor(step)
                 times *= factor
@@ -227,20 +230,21 @@ class Attempt:
             return step.programs[done], join.inputs[done]
         return None
 
-    def _joined(self, join: _Join) -> ValueType:
-        match join.step:
+    def _joined(self, join: _Join, variables: Variables) -> ValueType:
+        step = join.step
+        match step:
             case Fork():
-                return self._beside(join.results, join.step.span)
-            case Copy():
-                output: ValueType = _checked(join.step.output, join.input, join.results[0])
-                return output
+                return self._beside(join.results, step.span)
             case Bind():
                 return join.results[-1]
-            case Loop(count, span=span):
-                if count > 1 and not same_but_life(join.results[0], join.inputs[0]):
-                    why = "a repeated part with rules in it must keep the type, and this goes from {!r} to {!r}"
-                    raise DeadEnd("type", Inapplicable(why, span, (join.inputs[0], join.results[0])), span)
-                return join.results[0]
+            case Copy() | Loop():
+
+                def again(type: ValueType) -> ValueType:
+                    choices = tuple(candidate.choice for candidate in self.made[join.made :])
+                    return retyped(self.space, step.program, choices, type, variables)
+
+                output: ValueType = _checked(step.output, join.input, join.results[0], again)
+                return output
 
     def _beside(self, parts: list[ValueType], span: Span) -> ValueType:
         try:
@@ -252,7 +256,8 @@ class Attempt:
         try:
             return self.space.meet(goal.instance, goal.input, type)
         except Inapplicable as error:
-            raise DeadEnd("goal", error, error.span or goal.instance.rule.span) from None
+            kind = "dead" if isinstance(error, Lifeless) else "goal"
+            raise DeadEnd(kind, error, error.span or goal.instance.rule.span) from None
 
 
 def _begin(step: Fork | Copy | Loop | Bind, type: ValueType) -> _Join:

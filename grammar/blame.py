@@ -30,7 +30,7 @@ from ein.grammar.steps import (
     assign,
     holds_rule,
 )
-from ein.grammar.types import Bundle, ValueType
+from ein.grammar.types import Bundle, ValueType, all_dead, is_dead
 
 MAX_USES = 3
 """Macros around a place that are named."""
@@ -93,7 +93,8 @@ class _Walk:
                 results = [self.program(p, m) for p, m in zip(programs, parts, strict=True)]
                 return side_by_side(results, step.span)
             case Copy(_, program):
-                return step.output(input, self.program(program, step.input(input)))
+                result = self.program(program, step.input(input))
+                return step.output(input, result, lambda each: all_dead(result) if is_dead(each) else result)
             case Loop(count, program):
                 return self._loop(program, 1 if any(map(holds_rule, program)) else count, input)
             case Enter():

@@ -108,7 +108,8 @@ def _named_function(body: Expressions, name: str, arguments: tuple[s.Argument, .
     if name in axis_functions.NAMES:
         raise fail("E417", f"`{name}` needs the axes it works on: `{name}[…](x)`", expr.span)
     known = POINTWISE | set(POINTWISE_NAMED) | axis_functions.NAMES
-    raise fail("E404", f"`{name}` is not on the list of functions", expr.span, help=nearest(name, known))
+    help = nearest(name, known, "operators are not used in bodies: `nn.BatchNorm2d(c)(x)`, or a `def`")
+    raise fail("E404", f"`{name}` is not on the list of functions", expr.span, help=help)
 
 
 def _function_named(chosen: str, parameter: str, expr: s.Expr) -> str:

@@ -79,6 +79,9 @@ class Expressions:
                 return [self.evaluate(item.value) for item in items]
             case s.Dotted(name):
                 raise fail("E414", f"`{name}` needs its arguments", expr.span)
+            case s.Alternative(_, (), weight) if weight is not None:
+                text, help = "`@` gives a weight to an alternative", "a product of matrices is `dot[axis](x, y)`"
+                raise fail("E415", text, expr.span, help=help)
             case _:
                 raise fail("E415", "this form belongs to terms and cannot stand in a body", expr.span)
 
@@ -93,7 +96,9 @@ class Expressions:
         if name in ("inf", "none"):
             return float("inf") if name == "inf" else None
         known = {*self.values, *self.env, *self.tape.sizes}
-        raise fail("E403", f"there is no value `{name}` in this body", expr.span, help=nearest(name, known))
+        bound = ", ".join(f"`{each}`" for each in list(self.values)[:8])
+        help = nearest(name, known, f"the body has {bound}" if bound else "")
+        raise fail("E403", f"there is no value `{name}` in this body", expr.span, help=help)
 
     def _unary(self, operator: str, value: Any, expr: s.Expr) -> Any:
         if operator == "-":
@@ -106,7 +111,8 @@ class Expressions:
         if any(isinstance(value, Value | list | Layer) for value in (left, right)):
             both = isinstance(left, Value) and isinstance(right, Value)
             if operator == "^" or (operator in ("and", "or") and not both):
-                raise fail("E415", f"`{operator}` is not for tensors and numbers", expr.span)
+                help = "a power is written `**`" if operator == "^" else ""
+                raise fail("E415", f"`{operator}` is not for tensors and numbers", expr.span, help=help)
             return self.tape.pointwise(operator, self.operands([left, right], expr), expr.span)
         return _static(operator, left, right, expr.span)
 

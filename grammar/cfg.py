@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.computed import Build
 from ein.grammar.diagnostics import Diagnostic, Span
-from ein.grammar.numbers import Choices, Formula, Inapplicable
+from ein.grammar.numbers import Choices, Formula, Inapplicable, Lifeless
 from ein.grammar.operators import Application, Applied, Cost, Operator, Parameter, value_text
 from ein.grammar.patterns import Match
 from ein.grammar.types import ValueType, is_dead, leaves, merge, with_life
@@ -146,7 +146,7 @@ class Goal:
             met = with_life(merged, [leaf.live for leaf in leaves(found)]) if merged is not found else found
         if self.live and is_dead(met):
             text = "`{}` declares a live result, and what it gives does not depend on the input"
-            raise Inapplicable(text, self.span, (name,))
+            raise Lifeless(text, self.span, (name,))
         return met
 
     def _matches(self, env: Mapping[str, Any], found: ValueType, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.numbers import Inapplicable, formula
-from ein.grammar.patterns import ELEMENT, KIND, Bindings, Kinds, check_kind
+from ein.grammar.patterns import ELEMENT, KIND, Bindings, Kinds, check_kind, no_bare_kind
 from ein.grammar.types import MAX_SIZE, Bundle, Size, Tensor, ValueType, bundle, plain, tensor
 
 MAX_TENSORS = 4096
@@ -24,6 +24,7 @@ def compile_type(type: s.Type, bound: set[str], kinds: Kinds) -> Build:
         case s.Blank():
             raise fail("E302", "`_` cannot be computed; it stands for any type on the left only", type.span)
         case s.TypeName(name):
+            no_bare_kind(type, kinds)
             if name not in bound:
                 raise fail("E302", f"`{name}` is not bound on the left", type.span)
             return lambda env: _type_named(name, env, type.span)

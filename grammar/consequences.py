@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Diagnostic
-from ein.grammar.load import Module, find, library_names
-from ein.grammar.parser import parse
+from ein.grammar.load import Module, library_file, library_names
 
 _MISSING = ("E201", "E202")
 _COMMENT = re.compile(r"#.*")
@@ -50,10 +49,15 @@ def independent(diagnostics: list[Diagnostic], module: Module, unset: Iterable[s
     return list(_without_import([d for d in diagnostics if not follows(d)], module))
 
 
-def _modules(module: Module) -> Iterator[Module]:
-    yield module
-    for _, other in module.imports:
-        yield from _modules(other)
+def _modules(module: Module) -> list[Module]:
+    """The module and all that it imports, each once, however many ways lead to it."""
+    found = {id(module): module}
+    stack = [module]
+    while stack:
+        imported = {id(other): other for _, other in stack.pop().imports if id(other) not in found}
+        found |= imported
+        stack += imported.values()
+    return list(found.values())
 
 
 def _unread_heads(file: s.File) -> set[str]:
@@ -67,7 +71,7 @@ def _unread_heads(file: s.File) -> set[str]:
     pieces = re.split(r"(?m)^(?=\S)", "\n".join(_COMMENT.sub("", part) for part in unread))
     heads = [piece if re.match(r"\W*grammar\b", piece) else piece.partition("=")[0] for piece in pieces]
     words = {word for head in heads for word in re.findall(r"\w+", head)}
-    return words | {word for piece in pieces for word in re.findall(r"(\w+)[^\w=]*=(?!=)", piece)}
+    return words | {word for piece in pieces for word in re.findall(r"\b(\w+)[^\w=]*=(?!=)", piece)}
 
 
 def _without_import(diagnostics: list[Diagnostic], module: Module) -> Iterator[Diagnostic]:
@@ -87,5 +91,6 @@ def _without_import(diagnostics: list[Diagnostic], module: Module) -> Iterator[D
 
 
 def _names_of_std() -> frozenset[str]:
-    file, _ = parse(find("std")[0])
-    return frozenset(x.name for x in file.statements if isinstance(x, s.OpDecl | s.MacroDecl | s.TypeDecl))
+    return frozenset(
+        x.name for x in library_file("std")[0].statements if isinstance(x, s.OpDecl | s.MacroDecl | s.TypeDecl)
+    )

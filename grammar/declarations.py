@@ -67,7 +67,7 @@ class Declarations:
 
     def _declare(self, module: Module, scope: Scope, imported: Mapping[str, s.Import], root: bool) -> None:
         statements = module.file.statements
-        first: dict[tuple[str, str], s.Statement] = {}
+        first: dict[tuple[str, str], s.Node] = {}
         operators = {x.name for x in statements if isinstance(x, s.OpDecl)}
         for statement in statements:
             self._distinct_parameters(statement)
@@ -103,6 +103,9 @@ class Declarations:
                     self._once(first, "output", "", statement)
                 case s.StartDecl():
                     self._once(first, "start", "", statement)
+                case s.LimitDecl(bounds):
+                    for bound in bounds:
+                        self._once(first, "limit", bound.name, bound)
                 case _:
                     pass
         self._declare_operators(statements, scope, imported, root)
@@ -129,7 +132,7 @@ class Declarations:
             self._shadow(name, imported, overloads[0].declaration, root)
             scope.operators[name] = tuple(overloads)
 
-    def _once(self, first: dict[tuple[str, str], s.Statement], what: str, name: str, statement: s.Statement) -> None:
+    def _once(self, first: dict[tuple[str, str], s.Node], what: str, name: str, statement: s.Node) -> None:
         earlier = first.setdefault((what, name), statement)
         if earlier is not statement:
             label = Label(earlier.span, "the first one")

@@ -15,6 +15,7 @@ from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.options import options
 from ein.grammar.space import Space
 from ein.grammar.steps import (
+    Again,
     Apply,
     Bind,
     Call,
@@ -150,25 +151,31 @@ def _value(text: str) -> Any:
 
 def replay(space: Space, choices: Choices, input: ValueType) -> t.TypedTerm:
     """The typed term of a list of choices. Raises Inapplicable where a choice is not to be had."""
-    remaining = iter(choices)
-    term = _Builder(space, remaining).build(Call(space.start, space.start.rule.span), input)
-    if next(remaining, None) is not None:
+    builder = _Builder(space, choices, {})
+    term = builder.build((Call(space.start, space.start.rule.span),), input)
+    if builder.made < len(choices):
         raise Inapplicable("there are more choices than the derivation makes")
     return term
+
+
+def retyped(space: Space, program: Program, choices: Choices, input: ValueType, variables: Variables) -> ValueType:
+    """What a program gives for choices made on another type. Raises Inapplicable where one is not to be had."""
+    return _Builder(space, choices, {**variables}).build(program, input).output
 
 
 class _Builder:
     """Builds a typed term on an explicit stack: a task either expands a step or assembles finished parts."""
 
-    def __init__(self, space: Space, choices: Any) -> None:
+    def __init__(self, space: Space, choices: Choices, variables: Variables) -> None:
         self.space = space
         self.choices = choices
+        self.made = 0
         self.results: list[t.TypedTerm] = []
         self.tasks: list[Any] = []
-        self.variables: Variables = {}
+        self.variables = variables
 
-    def build(self, step: Any, input: ValueType) -> t.TypedTerm:
-        self.tasks.append(("step", step, input))
+    def build(self, program: Program, input: ValueType) -> t.TypedTerm:
+        self._begin_program(program, input)
         while self.tasks:
             task = self.tasks.pop()
             getattr(self, f"_{task[0]}")(*task[1:])
@@ -187,7 +194,7 @@ class _Builder:
                 self.tasks.append(("fork", step, inputs, input, 0))
                 self._begin_program(programs[0], inputs[0])
             case Copy(_, program):
-                self.tasks.append(("copied", step, input))
+                self.tasks.append(("copied", step, input, self.made))
                 self._begin_program(program, step.input(input))
             case Loop():
                 self._begin_loop(step, input)
@@ -204,10 +211,10 @@ class _Builder:
 
     def _call(self, instance: Instance, input: ValueType) -> None:
         table = options(self.space, instance, input)
-        try:
-            choice = next(self.choices)
-        except StopIteration:
-            raise Inapplicable("the choices end before the derivation does") from None
+        if self.made == len(self.choices):
+            raise Inapplicable("the choices end before the derivation does")
+        choice = self.choices[self.made]
+        self.made += 1
         for candidate, probability in zip(table.candidates, table.probabilities, strict=True):
             if candidate.choice == choice:
                 self.tasks.append(("ruled", instance, choice, probability, self.variables, input))
@@ -280,9 +287,14 @@ class _Builder:
         del self.results[len(self.results) - done :]
         self.results.append(t.Parallel(parts, step.takes, input, bundle(part.output for part in parts)))
 
-    def _copied(self, step: Copy, input: ValueType) -> None:
+    def _again(self, program: Program, first: int) -> Again:
+        """The part whose choices are those from `first` to here, on another type."""
+        choices, variables = self.choices[first : self.made], {**self.variables}
+        return lambda type: retyped(self.space, program, choices, type, variables)
+
+    def _copied(self, step: Copy, input: ValueType, first: int) -> None:
         body = self.results.pop()
-        output = step.output(input, body.output)
+        output = step.output(input, body.output, self._again(step.program, first))
         self.results.append(t.Copies(body, step.count, step.tied, step.takes, input, output))
 
     def _bound(self, step: Bind, input: ValueType, done: int) -> None:
@@ -297,17 +309,18 @@ class _Builder:
         self.results.append(t.Let(bindings, body, input, body.output))
 
     def _begin_loop(self, step: Loop, input: ValueType) -> None:
-        self.tasks.append(("looped", step, input, 1))
+        self.tasks.append(("looped", step, input, 1, self.made))
         self._begin_program(step.program, input)
 
-    def _looped(self, step: Loop, input: ValueType, done: int) -> None:
+    def _looped(self, step: Loop, input: ValueType, done: int, made: int) -> None:
         """The type stays: one part stands for all. It changes: the part is typed anew for each."""
         first = self.results[-1] if done == 1 else None
         if first is not None and (first.output is input or holds_rule(step)):
             self.results.pop()
-            self.results.append(t.Repeated((first,) * step.count, step.tied, input, first.output))
+            output = step.output(input, first.output, self._again(step.program, made))
+            self.results.append(t.Repeated((first,) * step.count, step.tied, input, output))
         elif done < step.count:
-            self.tasks.append(("looped", step, input, done + 1))
+            self.tasks.append(("looped", step, input, done + 1, made))
             self._begin_program(step.program, self.results[-1].output)
         else:
             parts = tuple(self.results[len(self.results) - done :])

@@ -137,7 +137,8 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
     lines = [f"{paint(_COLORS[diagnostic.severity], head)}: {printable(diagnostic.message)}"]
     gutter = ""
     if diagnostic.span is not None and diagnostic.span.source.name:
-        places = [(diagnostic.span, diagnostic.label, "^"), *((x.span, x.text, "-") for x in diagnostic.labels)]
+        places = [(diagnostic.span, printable(diagnostic.label), "^")]
+        places += [(label.span, printable(label.text), "-") for label in diagnostic.labels]
         here = [p for p in places if p[0].source is diagnostic.span.source]
         numbers = sorted({span.source.position(span.start)[0] for span, _, _ in here})
         gutter = " " * len(str(numbers[-1]))
@@ -152,8 +153,12 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
                 other_line, other_column = span.source.position(span.start)
                 lines.append(f"{gutter} = {printable(span.source.name)}:{other_line}:{other_column}: {text}")
     if diagnostic.help:
-        lines.append(f"{gutter} = help: {printable(diagnostic.help)}" if gutter else f"help: {diagnostic.help}")
+        lines.append((f"{gutter} = " if gutter else "") + f"help: {printable(diagnostic.help)}")
     return "\n".join(lines)
+
+
+MAX_WIDTH = 160
+"""Of a source line that is shown whole."""
 
 
 def printable(text: str) -> str:
@@ -164,8 +169,8 @@ def printable(text: str) -> str:
 def _excerpt(source: Source, number: int, places: list[tuple[Span, str, str]], gutter: str) -> list[str]:
     """A source line, the marks below it, and the texts of the marks, the rightmost beside its mark."""
     text = source.line(number)
-    shown = printable(text).expandtabs(1)
-    if len(shown) > 160:
+    shown = printable(text[: MAX_WIDTH + 1]).expandtabs(1)
+    if len(shown) > MAX_WIDTH:
         return _long_excerpt(source, number, places, gutter)
     start = source.line_starts[number - 1]
     marks = [" "] * (len(text) + 1)

@@ -6,6 +6,7 @@ mean where the macro is called, and its body sees the names of its own file.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, count
@@ -13,14 +14,17 @@ from itertools import chain, count
 from ein.grammar import cfg
 from ein.grammar import syntax as s
 from ein.grammar.arguments import bind, bind_declared, check_kind, required, takes, weight_is_sane, wrong_arguments
-from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
+from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
 from ein.grammar.macros import Macros, MacroUse, claim_of
+from ein.grammar.misplaced import LetNames, term_meant, written
 from ein.grammar.names import free_of_alternative, takes_input, variables
 from ein.grammar.numbers import Formula, constant, formula, nearest
-from ein.grammar.resolve import MAX_TERM, Resolver
+from ein.grammar.resolve import Resolver
 from ein.grammar.scopes import Closure, Context, Meaning, Scope, Value, Variable
 
 MAX_NESTING = 100
+MAX_REPORTS = 100
+"""Mistakes in rules, after which the others are not looked at."""
 
 
 class Expander:
@@ -33,15 +37,19 @@ class Expander:
         self.resolver = Resolver()
         self.macros = Macros(scope, self.resolver)
         self.imported: dict[int, str] = {}
-        self.waiting: list[tuple[str, s.RuleDecl, Scope]] = []
+        self.waiting: deque[tuple[str, s.RuleDecl, Scope]] = deque()
+        self.unused: set[int] = set()
+        self.let_names = LetNames()
+        self.mistakes = 0
+        self.stopped = False
         self.nesting = 0
 
     def rules(self, declared: Iterable[s.RuleDecl]) -> dict[str, cfg.Rule]:
         """The rules of the root file, and those of other files that they use."""
         found = {}
-        self.waiting = [(rule.name, rule, self.scope) for rule in declared] + self.waiting
+        self.waiting.extendleft([(rule.name, rule, self.scope) for rule in declared][::-1])
         while self.waiting:
-            key, rule, home = self.waiting.pop(0)
+            key, rule, home = self.waiting.popleft()
             parameters = tuple(parameter.name for parameter in rule.parameters)
             try:
                 found[key] = self.rule(key, parameters, rule.goal, rule.body, rule.span, home)
@@ -59,7 +67,10 @@ class Expander:
         home: Scope | None = None,
     ) -> cfg.Rule:
         """A rule (or the body of an architecture) with everything in it resolved."""
+        if self.stopped:
+            raise EinError()
         self.resolver.begin(name)
+        self.let_names = LetNames()
         home = home or self.scope
         names: dict[str, Meaning] = {**self.macros.parameters(home), **{n: Value(n) for n in parameters}}
         match = claim = None
@@ -79,11 +90,24 @@ class Expander:
 
     def _alternatives(self, body: s.Expr, context: Context) -> Iterator[cfg.Alternative]:
         parts = body.parts if isinstance(body, s.Alternatives) else (body,)
-        for part in parts:
+        for part in parts if not self.stopped else ():
+            before = self.mistakes
             try:
                 yield self._alternative(part, context)
             except EinError as error:
                 self.diagnostics += error.diagnostics
+                if self._stop(before, part):
+                    return
+
+    def _stop(self, before: int, part: s.Expr) -> bool:
+        """Counts the mistake of a part, unless it was counted inside; whether there are so many that nothing more is
+        looked at."""
+        self.mistakes = max(self.mistakes, before + 1)
+        if self.mistakes >= MAX_REPORTS and not self.stopped:
+            self.stopped = True
+            message = f"stopped here after {MAX_REPORTS} mistakes; the rules that follow were not looked at"
+            self.diagnostics.append(Diagnostic("E109", message, part.span, severity="note"))
+        return self.stopped
 
     def _alternative(self, part: s.Expr, context: Context) -> cfg.Alternative:
         if not isinstance(part, s.Alternative):
@@ -126,32 +150,43 @@ class Expander:
         self, binder: s.LetBinder, rest: tuple[s.Binder, ...], body: s.Expr, context: Context, found: list[cfg.Choice]
     ) -> tuple[cfg.Term, Context]:
         bindings: list[tuple[tuple[str, ...], cfg.Term, s.Binding]] = []
-        for binding in binder.bindings:
-            twice = next((name for i, name in enumerate(binding.names) if name in binding.names[:i]), None)
-            if twice is not None:
-                raise fail("E311", f"`{twice}` is bound twice in one `let`", binding.span)
-            value = self._term(binding.value, context, found)
+        _bound_once(binder)
+        for i, binding in enumerate(binder.bindings):
+            value = self._let_value(binder, i, context, found)
             fresh = {name: self.resolver.fresh(name) for name in binding.names}
             bindings.append((tuple(fresh.values()), value, binding))
             context = replace(context, names={**context.names, **{n: Variable(unique) for n, unique in fresh.items()}})
         inner, context = self._bound(rest, body, context, found)
         kept = []
         used = set(variables(inner))
+        finished = self.resolver.owner.startswith("arch ") and not context.macros  # what was drawn is what is read back
         for names, value, binding in reversed(bindings):
-            if used & set(names):
+            is_used = bool(used & set(names))
+            if is_used or finished:
                 kept.append((names, value))
                 used |= set(variables(value))
-            else:
-                self._unused(binding)
+            if not is_used:
+                self._unused(binding, "" if finished else ", so it is left out")
         return (cfg.Let(tuple(reversed(kept)), inner, binder.span) if kept else inner), context
 
-    def _unused(self, binding: s.Binding) -> None:
+    def _let_value(self, binder: s.LetBinder, index: int, context: Context, found: list[cfg.Choice]) -> cfg.Term:
+        if context.macros:
+            return self._term(binder.bindings[index].value, context, found)
+        self.let_names.later(binder.bindings[index:])
+        try:
+            return self._term(binder.bindings[index].value, context, found)
+        finally:
+            self.let_names.over(binder)
+
+    def _unused(self, binding: s.Binding, consequence: str) -> None:
         """Reported once, however often the macro that it stands in is used."""
+        if id(binding) in self.unused:
+            return
+        self.unused.add(id(binding))
         said = " and ".join(f"`{name}`" for name in binding.names)
-        message = f"{said} is never used, so it is left out"
+        message = f"{said} is never used{consequence}"
         warning = Diagnostic("W205", message, binding.span, severity="warning", help="use it, or delete it")
-        if warning not in self.diagnostics:
-            self.diagnostics.append(warning)
+        self.diagnostics.append(warning)
 
     def _nothing_joint(self, found: list[cfg.Choice], part: s.Alternative) -> None:
         if len(found) > 12:
@@ -163,15 +198,9 @@ class Expander:
     # --- terms
 
     def _term(self, expr: s.Expr, context: Context, found: list[cfg.Choice]) -> cfg.Term:
-        self.resolver.size += 1
+        self.resolver.grow(expr.span)
         self.nesting += 1
         try:
-            if self.resolver.size > MAX_TERM:
-                raise fail(
-                    "E506",
-                    f"`{self.resolver.owner}` has more than {MAX_TERM:,} parts after its macros are expanded",
-                    expr.span,
-                )
             if self.nesting > MAX_NESTING:
                 raise fail(
                     "E506",
@@ -211,19 +240,23 @@ class Expander:
             case s.Layout() | s.Index():
                 raise fail("E306", "`->` and `f[…]` belong to operator bodies; a term uses operators", expr.span)
             case _:
-                raise fail("E307", "a term is expected here: an operator, a macro or a rule", expr.span)
+                text = "a term is expected here: an operator, a macro or a rule"
+                raise fail("E307", text, expr.span, help=term_meant(expr))
 
     def _all(self, parts: tuple[s.Expr, ...], context: Context, found: list[cfg.Choice]) -> tuple[cfg.Term, ...]:
         """All parts, so that every one that is wrong is reported."""
         terms = []
         errors: list[Diagnostic] = []
         for part in parts:
+            before = self.mistakes
             try:
                 terms.append(self._term(part, context, found))
             except EinError as error:
                 if any(diagnostic.code == "E506" for diagnostic in error.diagnostics):
                     raise
                 errors += list(error.diagnostics)
+                if self._stop(before, part):
+                    break
         if len(terms) < len(parts):
             raise EinError(errors)
         return tuple(terms)
@@ -231,6 +264,9 @@ class Expander:
     def _copies(
         self, operator: str, left: s.Expr, right: s.Expr, context: Context, found: list[cfg.Choice], span: Span
     ) -> cfg.Term:
+        if isinstance(left, s.Number) and isinstance(right, s.Name | s.Call | s.Camel):
+            help = f"the term comes first: `{written(right, 'a')} {operator} {left.span.text}`"
+            raise fail("E307", "a term is expected here, and the number behind it", left.span, help=help)
         tied = isinstance(left, s.Unary) and left.operator == "tied"
         body = self._term(left.operand if isinstance(left, s.Unary) and tied else left, context, found)
         if isinstance(right, s.ChoiceSet):
@@ -314,7 +350,8 @@ class Expander:
         if isinstance(meaning, Value):
             raise fail("E307", f"`{name}` is a number, and a term is expected here", span)
         known = {*home.scope.operators, *home.scope.macros}
-        help = _other_case(name, context.scope.rules, "rule")
+        help = "" if home.macros else self.let_names.advice.get(name, "")
+        help = help or _other_case(name, context.scope.rules, "rule")
         help = help or nearest(name, known, "`ein list` shows the library's, `op` and `def` declare others")
         raise fail("E201", f"there is no operator or macro `{name}`", span, help=help)
 
@@ -347,6 +384,9 @@ class Expander:
             found.append(cfg.Choice(unique, values, argument.span))
             return formula(s.Name(unique, span=argument.span))
         word = argument.value
+        if isinstance(word, s.ChoiceSet):
+            help = f"write `{parameter.name} in {word.span.text}`"
+            raise fail("E205", f"one value of `{parameter.name}` is needed, not a choice set", word.span, help=help)
         if parameter.kind in ("fn", "name") and isinstance(word, s.Name) and word.name not in context.names:
             return constant(word.name)
         value = self.resolver.formula(word, context)
@@ -399,6 +439,18 @@ class Expander:
                 )  # fmt: skip
         found += own
         return cfg.Expanded(name, body, use.span, use.match, use.goal, use.dims, use.signature)
+
+
+def _bound_once(binder: s.LetBinder) -> None:
+    """Raises E311 at the second of two bindings of one name."""
+    seen: dict[str, s.Binding] = {}
+    for binding in binder.bindings:
+        for name in binding.names:
+            if name in seen:
+                first = seen[name]
+                labels = [Label(first.span, "the first one")] if first is not binding else []
+                raise fail("E311", f"`{name}` is bound twice in one `let`", binding.span, labels=labels)
+            seen[name] = binding
 
 
 def _other_case(name: str, known: Mapping[str, object], what: str) -> str:

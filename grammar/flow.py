@@ -15,7 +15,7 @@ from ein.grammar.frames import Exhausted, Frame, Refusal, Said, Shapes, claimed,
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.partial import OPEN, value
 from ein.grammar.shapes import Anything, Shape, Side, Sides, Some, beside, meet
-from ein.grammar.steps import has_rule
+from ein.grammar.steps import before_branches, has_rule
 from ein.grammar.types import Bundle, Tensor
 
 MAX_PRODUCTS = 120
@@ -165,8 +165,8 @@ class Terms:
         if wanted > 1 or wanted == len(term.parts):
             given = self._members(shape, wanted)
         if given is None:
-            text = "{0} branches need a bundle of {0}, and what comes is {1!r}; put `clone({0})` or `split` before them"
-            frame.refuse(term.span, text, wanted, shape)
+            text = "{} branches need a bundle of {}, and what comes is {!r}; {}"
+            frame.refuse(term.span, text, wanted, wanted, shape, before_branches(wanted, term.span))
             return ()
         flows = iter(given)
         results = []

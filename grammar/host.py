@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import fail
+from ein.grammar.diagnostics import Label, fail
+from ein.grammar.foreign import STARTS
 from ein.grammar.printer import print_statement
 from ein.grammar.tensors import Body, Sizes, Step
 from ein.grammar.types import Tensor, ValueType, leaves, plain
@@ -103,6 +104,13 @@ def implementation(declaration: s.OpDecl) -> Host:
         help = (
             "write `= …`; an operator that is written in Python is registered with `@ein.operator` before this is read"
         )
+        match declaration.lines:
+            case (*_, s.WeightLine(weights=(*_, s.Weight(name=weight, random=False, value=start)))):
+                raise fail(
+                    "E410", f"`{name}` has no `= body`, or its `{weight}` no start", declaration.span,
+                    labels=[Label(start.span, f"this is read as the start of `{weight}`")],
+                    help=f"`{weight}` needs a start: {STARTS}; and the body `= …` stands behind it",
+                )  # fmt: skip
         raise fail(
             "E410", f"`{name}` has no `= body`, and this program has not registered it", declaration.span, help=help
         )

@@ -31,7 +31,12 @@ class Module:
 
 def library_names() -> list[str]:
     """Names of all library modules: `std`, `einspace`, `zoo/resnet18`, …"""
-    return sorted(path.relative_to(LIBRARY).with_suffix("").as_posix() for path in LIBRARY.rglob("*.ein"))
+    return list(_library_names())
+
+
+@cache
+def _library_names() -> tuple[str, ...]:
+    return tuple(sorted(path.relative_to(LIBRARY).with_suffix("").as_posix() for path in LIBRARY.rglob("*.ein")))
 
 
 def is_path(what: str) -> bool:
@@ -53,17 +58,19 @@ def load_modules(what: str | Source, diagnostics: list[Diagnostic], base: Path |
 def find(what: str) -> tuple[Source, str, Path | None]:
     """The text under a library name or path, its key, and the folder that its imports stay in."""
     if what in library_names():
-        return _library_file(what)[0].source, what, None
+        return library_file(what)[0].source, what, None
     path = Path(what)
     if not path.suffix and not _exists(path):
         known = library_names()
+        if _exists(Path(f"{what}.ein")):
+            raise fail("E601", f"there is no library module `{what}`", help=f"did you mean the file `{what}.ein`?")
         help = nearest(what, known, "`ein list` shows the library; a path ends in `.ein`")
         raise fail("E601", f"there is no library module `{what}`", help=help)
     return Source(what, _read(path, what, None)), str(path.resolve()), path.resolve().parent
 
 
 @cache
-def _library_file(name: str) -> tuple[s.File, list[Diagnostic]]:
+def library_file(name: str) -> tuple[s.File, list[Diagnostic]]:
     """A library module, read and parsed once in a process: every grammar imports `std`, and syntax never changes."""
     return parse(Source(name, (LIBRARY / f"{name}.ein").read_text(encoding="utf-8")))
 
@@ -109,7 +116,7 @@ class _Loader:
 
     def module(self, key: str, source: Source | None, above: tuple[str, ...]) -> Module:
         """Of a text, or without one of the library's module `key`."""
-        file, found = _library_file(key) if source is None else parse(source)
+        file, found = library_file(key) if source is None else parse(source)
         self.diagnostics += found or _unversioned(file)
         module = self.loaded[key] = Module(file.source.name, file)
         for statement in file.statements:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from ein.grammar import foreign
 from ein.grammar.diagnostics import Diagnostic, Label, Source, Span
 from ein.grammar.expected import COMPARISONS, OPERATORS, expected, found, listed, short
 from ein.grammar.lexer import BAD_CHARACTER, BAD_NUMBER, BAD_STRING, BAD_WORD, Token
@@ -76,7 +77,7 @@ def describe(mistake: Mistake) -> Diagnostic:
 
 
 def not_a_statement(source: Source, token: Token) -> Diagnostic:
-    if token.kind == BAD_CHARACTER:
+    if token.kind in (BAD_CHARACTER, "FLOOR"):
         return describe(Mistake(source, [], token, END, set()))
     near = get_close_matches(token.text[:20].lower(), _STATEMENTS.split(), 1, 0.6)
     help = f"did you mean `{near[0]}`?" if near else f"the keywords are {listed(_STATEMENTS.split(), 'and')}"
@@ -125,6 +126,8 @@ _STRAY = {
     "$": "parameters are named without a sign",
     "\\": "a line needs no sign to go on; line breaks mean nothing",
     "`": 'strings are written with double quotes: "nearest"',
+    "→": foreign.JOINED,
+    "⇒": foreign.JOINED,
 }
 
 
@@ -162,7 +165,7 @@ def _keyword(m: Mistake) -> Diagnostic | None:
         return None
     if m.after not in _BEHIND_A_NAME and m.previous not in STATEMENT_KINDS:
         return None
-    if m.after == "EQUAL" and m.openers():
+    if m.after == "EQUAL" and m.openers() and not m.governing({"LET"}):
         return Diagnostic("E104", f"`{m.found.text}` is a keyword; arguments can be positional", m.span)
     other = f"{m.found.text}_" if "NAME" in m.accepted else m.found.text.capitalize()
     return Diagnostic("E104", f"`{m.found.text}` is a keyword", m.span, help=f"choose another name, such as `{other}`")
@@ -175,9 +178,10 @@ def _late_guard(m: Mistake) -> Diagnostic | None:
         return None
     if m.found.kind == "AT":
         return Diagnostic("E106", "a weight comes before the guard", m.span, help="write `term @ weight if condition`")
-    return Diagnostic(
-        "E106", "a guard comes last", m.span, help="put the guarded part in parentheses: `(a if condition) >> b`"
-    )
+    help = "put the guarded part in parentheses: `(a if condition) >> b`"
+    if m.found.kind == "AMPERSAND":
+        help += "; conditions are joined with `and`"
+    return Diagnostic("E106", "a guard comes last", m.span, help=help)
 
 
 def _late_binder(m: Mistake) -> Diagnostic | None:
@@ -190,7 +194,7 @@ def _late_binder(m: Mistake) -> Diagnostic | None:
 
 def _comparison(m: Mistake) -> Diagnostic | None:
     if m.found.kind in COMPARISONS and "AND" in m.accepted:
-        return Diagnostic("E101", "comparisons do not chain", m.span, help="write `a < b and b < c`")
+        return Diagnostic("E101", "comparisons do not chain", m.span, help=_chained(m))
     if m.found.kind != "EQUAL":
         return None
     in_guard = m.governing({"IF", "VBAR", "EQUAL"}) == "IF"
@@ -199,6 +203,12 @@ def _comparison(m: Mistake) -> Diagnostic | None:
         return None
     help = "`==` compares; one `=` " + ("gives a value" if in_guard else "begins the body")
     return Diagnostic("E101", "found `=` in a condition" if in_guard else "found a second `=`", m.span, help=help)
+
+
+def _chained(m: Mistake) -> str:
+    is_term = m.found.kind == "GT" and m.before[0].kind in ("RULE", "DEF", "ARCH") and not m.governing({"IF"})
+    numbers = "write `a < b and b < c`"
+    return f"terms are joined with `>>`: `a >> b >> c`; for numbers {numbers}" if is_term else numbers
 
 
 _TERM_SIGNS = frozenset(("THEN", "AMPERSAND", "VBAR", "AT", "STAR", "CAMEL", "LPAR"))
@@ -276,9 +286,16 @@ _KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _bad_number,
     _bad_word,
     _bad_string,
+    foreign.dots,
     _bad_character,
     _percent,
+    foreign.no_colon,
+    foreign.choice_set,
     _brackets,
+    foreign.no_start,
+    foreign.comment,
+    foreign.doubled,
+    foreign.joins,
     _keyword,
     _late_guard,
     _late_binder,

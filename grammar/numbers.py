@@ -20,6 +20,10 @@ from ein.grammar.types import plain
 MAX_SET = 10_000
 """Values of one choice set, and joint values of the choices of one alternative."""
 
+MAX_NAMES = 2_000
+LONGEST_NAME = 60
+"""How many names are compared with one that is not known, and how long it may be."""
+
 Env: TypeAlias = Mapping[str, Any]
 Evaluate: TypeAlias = Callable[[Env], Any]
 
@@ -65,6 +69,10 @@ class Inapplicable(Exception):
         return self
 
 
+class Lifeless(Inapplicable):
+    """A result that does not depend on the input, where one is claimed that does."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
     """An expression with its function and the names that it needs."""
@@ -93,10 +101,13 @@ FUNCTIONS = frozenset({*_FUNCTIONS, "orders", "permuted"})
 
 
 def nearest(name: str, known: Any, words: str = "") -> str:
-    """`did you mean …?`, or the words given."""
+    """`did you mean …?`, or the words given. Compared are names short enough to be read, of lengths that can be
+    close, and no more of them than take a moment."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+    size = len(name)
+    alike = [each for each in sorted(known) if 7 * size <= 13 * len(each) and 7 * len(each) <= 13 * size]
+    close = get_close_matches(name, alike[:MAX_NAMES], n=1, cutoff=0.7) if size <= LONGEST_NAME else []
     return f"did you mean `{close[0]}`?" if close else words
 
 
@@ -331,6 +342,8 @@ def choices(expr: s.Expr, names: frozenset[str] | None = None) -> Choices:
         whole = formula(expr, names)
         return Choices(expr, lambda env: _listed(whole.evaluate(env), expr), whole.names)
     items = [_item(item, names) for item in expr.items]
+    for item in expr.items:
+        _never_empty(item, expr.span)
 
     def evaluate(env: Env) -> list[tuple[Any, float]]:
         values = [pair for item in items for pair in item(env)]
@@ -345,6 +358,15 @@ def _listed(value: Any, expr: s.Expr) -> list[tuple[Any, float]]:
     if not isinstance(value, list):
         raise Inapplicable("a choice set is written in braces: `{1, 2}`", expr.span)
     return [(part, 1.0) for part in value]
+
+
+def _never_empty(item: s.Item, span: Span) -> None:
+    """Raises EinError for a range between constants that holds nothing; one between names may be empty."""
+    if item.last is None or free_names(item.first) or free_names(item.last):
+        return
+    first, last = evaluate_constant(item.first, {}), evaluate_constant(item.last, {})
+    if isinstance(first, int) and isinstance(last, int) and first > last:
+        raise fail("E207", f"the range {first}..{last} is empty", span, help="a range goes up: `{16..32}`")
 
 
 def _item(item: s.Item, names: frozenset[str] | None) -> Callable[[Env], list[tuple[Any, float]]]:

@@ -53,8 +53,10 @@ def compile_pattern(
         case s.Blank():
             return _anything(tensors_only)
         case s.TypeName(name):
+            no_bare_kind(type, kinds)
             return _variable(name, bound, tensors_only, type.span)
-        case s.KindType():
+        case s.KindType(_, dims):
+            _no_each(dims)
             return _tensor_pattern(type, bound, kinds, lengths)
         case s.BundleType((member,)):
             return compile_pattern(member.type, bound, kinds, tensors_only, lengths)
@@ -116,7 +118,10 @@ def _power_pattern(
     number = None if name else formula(count, frozenset(bound)).evaluate
     if name:
         bound.add(name)
-    member = compile_pattern(base, bound, kinds, tensors_only, lengths)
+    if each and isinstance(base, s.KindType):
+        member = _tensor_pattern(base, bound, kinds, lengths)
+    else:
+        member = compile_pattern(base, bound, kinds, tensors_only, lengths)
 
     def match(value: ValueType, env: Env) -> list[Bindings]:
         if not isinstance(value, Bundle):
@@ -134,6 +139,13 @@ def _power_pattern(
         return member(merged, env)
 
     return match
+
+
+def _no_each(dims: tuple[s.Dim, ...]) -> None:
+    lone = next((dim for dim in dims if isinstance(dim, s.EachDim)), None)
+    if lone is not None:
+        message = f"`each {lone.name}` is the axis on which tensors side by side differ, and here is one tensor"
+        raise fail("E301", message, lone.span, help="behind the type stands their number: `im[c, each h, w] ^ b`")
 
 
 def _tensor_pattern(type: s.KindType, bound: set[str], kinds: Kinds, lengths: Mapping[str, Evaluate]) -> Match:
@@ -240,8 +252,17 @@ def _match_splits(shape: _Shape, first: Tensor, sizes: tuple[Any, ...], env: Env
             continue
         matches.append(found)
     if not matches:
-        raise failure or Inapplicable(f"needs {_wanted(shape)} axes, and there are {len(sizes)}")
+        raise failure or _no_split(shape, len(sizes), env)
     return matches
+
+
+def _no_split(shape: _Shape, rank: int, env: Env) -> Inapplicable:
+    first = shape.lengths[0](env) if shape.lengths and shape.lengths[0] is not None else 0
+    if isinstance(first, int) and first < 0:
+        return Inapplicable("has no such axis: axes count from 1; 0 is the batch")
+    if isinstance(first, int) and first > 0 and rank >= shape.fixed:
+        return Inapplicable(f"needs {first + shape.fixed} or more axes, and there are {rank}")
+    return Inapplicable(f"needs {_wanted(shape)} axes, and there are {rank}")
 
 
 def _wanted(shape: _Shape) -> str:
@@ -390,6 +411,14 @@ def check_kind(type: s.KindType, kinds: Kinds) -> None:
     if len(type.dims) != len(axes) and not open_ended:
         message = f"`{type.kind}` has {len(axes)} axes, {type.kind}[{', '.join(axes)}], and here are {len(type.dims)}"
         raise fail("E214", message, type.span)
+
+
+def no_bare_kind(type: s.TypeName, kinds: Kinds) -> None:
+    """Raises EinError for `im` in the place of `im[c, h, w]`, which would stand for any type."""
+    name = type.name.partition("$")[0]  # what follows makes the names of a macro its own
+    if name in kinds:
+        whole = f"{name}[{', '.join(kinds[name][0])}]"
+        raise fail("E209", f"`{name}` is a kind; write `{whole}`, or another name for any type", type.span)
 
 
 def unknown_kind(type: s.KindType, kinds: Kinds) -> Exception:

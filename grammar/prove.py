@@ -41,11 +41,17 @@ def _prove_one(operator: Operator, kinds: Kinds) -> Diagnostic | None:
 
 
 def _tested(trials: Iterable[Trial]) -> tuple[int, list[Failure]]:
-    """How many uses were asked for, and those that fail, of which `DRAWS` are enough."""
+    """How many uses were asked for, and those that fail, of which `DRAWS` are enough. What was drawn before is not
+    tried again."""
     tested = 0
+    seen = set()
     failures: list[Failure] = []
     for trial in trials:
         tested += 1
+        use = (trial.applied.input, *trial.applied.arguments.values())
+        if use in seen:
+            continue
+        seen.add(use)
         try:
             _ = trial.applied.body
         except Inapplicable as error:

@@ -74,5 +74,9 @@ def _place(
 
 
 def _moved(step: Step, number: Mapping[int, int], place: Mapping[str, Any]) -> Step:
+    """The step with its operands under their new numbers; as it is where nothing in it changes."""
+    inputs = tuple([number[source] for source in step.inputs])
     arguments = tuple({**dict(step.arguments), **place}.items()) if place else step.arguments
-    return replace(step, inputs=tuple(number[source] for source in step.inputs), arguments=arguments)
+    if inputs == step.inputs and arguments == step.arguments:
+        return step
+    return replace(step, inputs=inputs, arguments=arguments)

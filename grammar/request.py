@@ -11,7 +11,7 @@ from ein.grammar import syntax as s
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
 from ein.grammar.names import leaves_open, mentioned
-from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, nearest
+from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, free_names, nearest
 from ein.grammar.parser import parse_expression, parse_limit, parse_type
 from ein.grammar.scopes import Scope
 from ein.grammar.types import Tensor, ValueType
@@ -115,6 +115,8 @@ class Asked:
         asked = self.override(what, text)
         if declared is None:
             return asked
+        help = "write a number, or a parameter: `grammar name(size = 32)`"
+        _no_unknown(declared, self.scope.parameters | set(env), help)
         try:
             usual = compile_type(declared, set(env), self.scope.kinds)(dict(env))
         except Inapplicable as error:
@@ -142,6 +144,7 @@ class Asked:
         type, found = parse_type(Source(f"--{what}", text))
         if found or type is None:
             raise EinError(found)
+        _no_unknown(type, frozenset(), f"write numbers: `{_with_numbers(type)}`")
         try:
             return compile_type(type, set(), self.scope.kinds)({})
         except Inapplicable as error:
@@ -164,6 +167,25 @@ class Asked:
 
     def _report(self, error: EinError) -> None:
         self.diagnostics += error.diagnostics
+
+
+def _no_unknown(type: s.Type, known: frozenset[str], help: str) -> None:
+    """Raises EinError for a name among the sizes that stands for no value."""
+    for dim in type.dims if isinstance(type, s.KindType) else ():
+        for name, span in _names_of(dim).items():
+            if name not in known:
+                raise fail("E203", f"there is no value named `{name}` here", span, help=nearest(name, known, help))
+
+
+def _names_of(dim: s.Dim) -> dict[str, Span]:
+    return {} if isinstance(dim, s.EachDim | s.Blank) else free_names(dim)
+
+
+def _with_numbers(type: s.Type) -> str:
+    """An example: `vec[7]` for `vec[classes]`."""
+    dims = type.dims if isinstance(type, s.KindType) else ()
+    sizes = (dim.span.text if isinstance(dim, s.Number) else "7" for dim in dims)
+    return f"{type.kind}[{', '.join(sizes)}]" if isinstance(type, s.KindType) else "vec[7]"
 
 
 def same_form(declared: ValueType, asked: ValueType, span: Span, what: str, by: str) -> None:
@@ -200,8 +222,8 @@ def parse_limits(text: str) -> dict[str, int]:
 
 
 def _constant_from_text(text: str, name: str) -> Any:
-    """A value given on the command line: `40%`, `64`, `0.5`, `true`."""
+    """A value given on the command line: `40%`, `64`, `0.5`, `true`. One with names is none, and stays a text."""
     expr, found = parse_expression(Source(f"--set {name}", text))
     if found or expr is None:
         raise EinError(found)
-    return evaluate_constant(expr, {})
+    return text if free_names(expr) else evaluate_constant(expr, {})

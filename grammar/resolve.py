@@ -5,24 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ein.grammar import syntax as s
-from ein.grammar.diagnostics import fail
+from ein.grammar.diagnostics import EinError, Span, fail
 from ein.grammar.numbers import FUNCTIONS, Choices, Formula, Inapplicable, choices, formula, nearest, no_function
 from ein.grammar.scopes import Closure, Context, Value, Variable
 
 MAX_TERM = 100_000
-"""Parts of one rule after its macros are expanded."""
+"""Parts of all rules of a file after their macros are expanded."""
 
 
 class Resolver:
-    """Counts the parts of the rule `owner` as they grow; names that it makes are unique in a file."""
+    """Counts the parts of rules as they grow, now of the rule `owner`; names that it makes are unique in a file."""
 
     def __init__(self) -> None:
         self.owner = ""
         self.size = 0
+        self.before = 0
         self.count = 0
 
     def begin(self, owner: str) -> None:
-        self.owner, self.size = owner, 0
+        self.owner, self.before = owner, self.size
+
+    def grow(self, span: Span) -> None:
+        """One part more. Raises E506, once: when there are too many, what follows is refused without a word."""
+        self.size += 1
+        if self.size > MAX_TERM + 1:
+            raise EinError()
+        if self.size > MAX_TERM:
+            text = f"`{self.owner}` has more than {MAX_TERM:,} parts after its macros are expanded"
+            if self.before:
+                text = f"`{self.owner}` and what stands before it have more than {MAX_TERM:,} parts after expansion"
+            raise fail("E506", text, span)
 
     def fresh(self, name: str) -> str:
         self.count += 1
@@ -43,9 +55,7 @@ class Resolver:
 
     def resolve(self, expr: s.Expr, context: Context) -> s.Expr:
         """The expression with every name replaced by what it stands for."""
-        self.size += 1
-        if self.size > MAX_TERM:
-            raise fail("E506", f"`{self.owner}` grows without bound when its macros are expanded", expr.span)
+        self.grow(expr.span)
         resolve = self.resolve
         match expr:
             case s.Name("rank"):
@@ -84,6 +94,11 @@ class Resolver:
             case Variable():
                 raise fail("E205", f"`{name}` is the value of a term, and a number is needed here", expr.span)
             case None:
+                if name in context.scope.operators or name in context.scope.macros:
+                    what = "an operator" if name in context.scope.operators else "a macro"
+                    text = f"`{name}` is {what}, and a number is needed here"
+                    help = "a parameter of a macro (`def`) can stand for a term, where the body uses it as one"
+                    raise fail("E203", text, expr.span, help=help)
                 known = {n for n in context.names if "$" not in n} | {"rank"}
                 raise fail("E203", f"there is no value named `{name}` here", expr.span, help=nearest(name, known))
 

@@ -31,6 +31,9 @@ from ein.grammar.types import ValueType, merge
 MAX_ENTRIES = 300_000
 """Options held in the tables before they are emptied."""
 
+SIZES = 200
+"""Draws that show which sizes there are, where a window of sizes has none."""
+
 ATTEMPTS = 10**6
 SECONDS = 30.0
 
@@ -107,7 +110,7 @@ class Sampler:
                 continue
             self.drawn += 1
             return made
-        raise self.gave_up(count + 1)
+        raise self.gave_up(count + 1, size)
 
     def trim(self) -> None:
         """Empties the tables where they have grown too large; only between draws, and without effect on them."""
@@ -147,25 +150,44 @@ class Sampler:
             found = error.diagnostics[0]
             raise DeadEnd("ties", found.message, found.span) from None
 
-    def gave_up(self, attempts: int) -> EinError:
+    def commonest(self, kinds: tuple[str, ...]) -> DeadEnd | None:
+        """An example of what stopped the attempts most often, of some kinds."""
+        found = (key for key, _ in self.failures.most_common() if key[0] in kinds)
+        key = next(found, None)
+        return None if key is None else self.examples[key]
+
+    def _sizes(self, window: tuple[int, int]) -> str:
+        """Which sizes there are near the one asked for."""
+        other = Sampler(self.grammar, self.limits, self.space)
+        try:
+            seen = sorted({drawn.modules for drawn in other.samples(SIZES, 0)})
+        except EinError:
+            return "no derivation of any size was found either"
+        near = sorted(sorted(seen, key=lambda n: max(window[0] - n, n - window[1]))[:8])
+        return f"{SIZES} draws have, nearest to that, {', '.join(f'{n:,}' for n in near)} modules"
+
+    def gave_up(self, attempts: int, window: tuple[int, int] | None = None) -> EinError:
         """What stopped the attempts most often, and what to do."""
         kinds: Counter[str] = Counter()
         for (kind, _), times in self.failures.items():
             kinds[kind] += times
         total = sum(kinds.values())
         often = [f"{100 * times / total:.0f}% {DEAD_ENDS.get(kind, kind)}" for kind, times in kinds.most_common(3)]
-        named = [(key, n) for key, n in self.failures.most_common() if key[0] in ("type", "goal")]
+        example = self.commonest(("type", "goal", "dead"))
         limit = kinds.most_common(1)[0][0]
         help = f'loosen it: --limit "{limit} <= …"' if limit in _LIMITS else ""
         if limit == "choices":
             help = 'bound it: --limit "modules <= 500"'
+        before = f" ({self.drawn:,} of {self.attempts:,} succeeded so far)" if self.drawn else ""
+        of = "" if window is None else f" of {' to '.join(f'{n:,}' for n in dict.fromkeys(window))} modules"
         message = (
-            f"no derivation of `{self.grammar.name}` was found in {attempts:,} attempts "
-            f"({self.drawn:,} of {self.attempts:,} succeeded so far); dead ends: {', '.join(often)}"
+            f"no derivation of `{self.grammar.name}`{of} was found in {attempts:,} attempts{before}; "
+            f"dead ends: {', '.join(often)}"
         )
-        if limit not in ("type", "goal") or not named:
+        if window is not None:
+            return EinError((Diagnostic("E704", message, help=self._sizes(window)),))
+        if limit not in ("type", "goal", "dead") or example is None:
             return EinError((Diagnostic("E704", message, help=help),))
-        example = self.examples[named[0][0]]
         if len(self.failures) == 1:
             cause = f"every attempt of {attempts:,} stopped here"
             return EinError((self._blamed(Diagnostic(_CODES[limit], example.reason, label=cause), example),))
@@ -190,7 +212,7 @@ class Sampler:
         return f"`{end}` at the end of `{self.grammar.start}` would give it" if end else ""
 
 
-_CODES = {"type": "E301", "goal": "E303"}
+_CODES = {"type": "E301", "goal": "E303", "dead": "E303"}
 DEAD_ENDS = {
     "modules": "have more modules than the limit",
     "depth": "are deeper than the limit",
@@ -201,6 +223,7 @@ DEAD_ENDS = {
     "size": "are too small",
     "type": "do not type-check",
     "goal": "have another type at the end",
+    "dead": "give a result that does not depend on the input",
     "ties": "share weights between places that need different shapes",
 }
 _LIMITS = ("modules", "depth", "params", "macs", "elements")

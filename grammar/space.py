@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -43,6 +45,15 @@ from ein.grammar.types import Bundle, ValueType, bundle, rank
 MAX_INSTANCES = 10_000
 MAX_COPIES = 4096
 MAX_UNROLLED = 100_000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A program whose minimum is known when those of `left` more instances are."""
+
+    instance: Instance
+    program: Program
+    left: int
 
 
 class Space:
@@ -125,7 +136,7 @@ class Space:
             instance.met[input, output] = found
             self.entries += 1
         if isinstance(found, Inapplicable):
-            raise Inapplicable(found.text, found.span, found.values)
+            raise type(found)(found.text, found.span, found.values)
         return found
 
     def assignments(
@@ -215,7 +226,7 @@ class Space:
                 return side_by_side([type for type, _ in done], step.span), sum(used for _, used in done)
             case Copy(count, program):
                 type, used = self.run_all(program, step.input(input), variables)
-                return step.output(input, type), used * count
+                return step.output(input, type, lambda each: self.run_all(program, each, variables)[0]), used * count
             case Loop(count, program, tied):
                 return self._loop(program, count, tied, input, step.span, variables)
             case Enter():
@@ -340,18 +351,27 @@ class Space:
     def settle(self) -> None:
         """Finds the instances that can be reached and sets their minima; inf: it never ends."""
         reached = self._reach()
-        users: dict[Instance, list[Instance]] = {instance: [] for instance in reached}
+        users: dict[Instance, list[_Waiting]] = {instance: [] for instance in reached}
+        ready: list[tuple[float, int, Instance]] = []
+        numbers = count()
         for instance, programs in reached.items():
             instance.minimum = inf
-            for used in {call.instance for program in programs for call in calls(program)}:
-                users[used].append(instance)
-        waiting = list(reached)
-        while waiting:
-            instance = waiting.pop()
-            least = min((self.least(program) for program in reached[instance]), default=inf)
-            if least < instance.minimum:
-                instance.minimum = least
-                waiting += users[instance]
+            for program in programs:
+                used = {call.instance for call in calls(program)}
+                waiting = _Waiting(instance, program, len(used))
+                for each in used:
+                    users[each].append(waiting)
+                if not used:
+                    heappush(ready, (self.least(program), next(numbers), instance))
+        while ready:
+            least, _, instance = heappop(ready)  # the smallest of all that are left, so nothing can lower it
+            if instance.minimum < inf:
+                continue
+            instance.minimum = least
+            for waiting in users[instance]:
+                waiting.left -= 1
+                if not waiting.left:
+                    heappush(ready, (self.least(waiting.program), next(numbers), waiting.instance))
         self.settled = True
 
     def _reach(self) -> dict[Instance, list[Program]]:

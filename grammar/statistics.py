@@ -153,6 +153,6 @@ def _dead_ends(sampler: Sampler) -> tuple[DeadEnds, ...]:
     """The most frequent first. A limit is one cause; types do not fit at a place."""
     found: Counter[tuple[str, Span | None]] = Counter()
     for (kind, span), times in sampler.failures.items():
-        found[(kind, span if kind in ("type", "goal") else None)] += times
+        found[(kind, span if kind in ("type", "goal", "dead") else None)] += times
     ends = [DeadEnds(times / sampler.attempts, kind, span) for (kind, span), times in found.items()]
     return tuple(sorted(ends, key=lambda end: (-end.share, end.kind, end.span.start if end.span else -1)))

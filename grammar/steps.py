@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from ein.grammar.cfg import Application, Cost
 from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.types import Bundle, ValueType, all_dead, is_dead, leaves, merge, with_life
+from ein.grammar.types import Bundle, ValueType, leaves, merge, with_life
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,10 @@ class Fork(Compound):
         return tuple(next(given) if takes else input for takes in self.takes)
 
 
+Again: TypeAlias = Callable[[ValueType], ValueType]
+"""What a part gives on a type that differs in what is live, the same choices made; raises Inapplicable."""
+
+
 @dataclass(frozen=True, eq=False)
 class Copy(Compound):
     count: int
@@ -65,11 +69,17 @@ class Copy(Compound):
         """What each copy begins with; raises Inapplicable."""
         return equal_members(input, self.count, self.span) if self.takes else input
 
-    def output(self, input: ValueType, result: ValueType) -> ValueType:
-        """The results side by side; a copy of a dead input is dead."""
-        if self.takes and not input.live and isinstance(input, Bundle):
-            return side_by_side([all_dead(result) if is_dead(m) else result for m in input.members], self.span)
-        return side_by_side([result] * self.count, self.span)
+    def output(self, input: ValueType, result: ValueType, again: Again) -> ValueType:
+        """The results side by side, where `self.input` gave the `result`; what is less live is asked `again`."""
+        if not self.takes or input.live or not isinstance(input, Bundle):
+            return side_by_side([result] * self.count, self.span)
+        taken = self.input(input)
+        results = {taken: result}
+        each = [with_life(taken, [leaf.live for leaf in leaves(member)]) for member in input.members]
+        for member in each:
+            if member not in results:
+                results[member] = again(member)
+        return side_by_side([results[member] for member in each], self.span)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +88,21 @@ class Loop(Compound):
     program: Program
     tied: bool
     span: Span
+
+    def output(self, input: ValueType, result: ValueType, again: Again) -> ValueType:
+        """What the last round gives of a part with rules in it, where the first gave `result`; raises Inapplicable.
+
+        The type must stay; what is live may become less from round to round, so those are asked `again`.
+        """
+        if self.count > 1 and not same_but_life(result, input):
+            why = "a repeated part with rules in it must keep the type, and this goes from {!r} to {!r}"
+            raise Inapplicable(why, self.span, (input, result))
+        results = {input: result}
+        for _ in range(self.count - 1):
+            if result not in results:
+                results[result] = again(result)
+            result = results[result]
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,11 +374,17 @@ def same_but_life(a: ValueType, b: ValueType) -> bool:
     return a is b or ((not a.live or not b.live) and with_life(a, [leaf.live for leaf in leaves(b)]) is b)
 
 
+def before_branches(count: int, span: Span) -> str:
+    """What gives the branches at `span` the members they need, or why what stands there does not."""
+    if span.text.startswith(("clone(", "split(")):
+        return "`>>` binds tighter than `&`: put the branches in parentheses"
+    return f"put `clone({count})` or `split` before them"
+
+
 def members(input: ValueType, count: int, span: Span) -> tuple[ValueType, ...]:
     if not isinstance(input, Bundle):
         raise Inapplicable(
-            f"{count} branches need a bundle of {count}, and this is {input!r};"
-            f" put `clone({count})` or `split` before them",
+            f"{count} branches need a bundle of {count}, and this is {input!r}; {before_branches(count, span)}",
             span,
         )
     if len(input.members) != count:

@@ -111,12 +111,12 @@ def _numbers(node: Any) -> set[int]:
 
 
 def _shuffled(attempt: int, random: Random) -> tuple[Draw, Draw]:
-    """Sizes without repeats, and arguments of which most are small."""
+    """Sizes without repeats as far as they reach, and arguments of which most are small."""
     pool = list(_SIZES)
     for i in range(len(pool) - 1, 0, -1):
         j = int(random.random() * (i + 1))
         pool[i], pool[j] = pool[j], pool[i]
-    return pool.pop, _one_of(_SMALL, random)
+    return lambda: pool.pop() if pool else _SIZES[int(random.random() * len(_SIZES))], _one_of(_SMALL, random)
 
 
 def _one_of(values: tuple[int, ...], random: Random) -> Draw:

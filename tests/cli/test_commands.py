@@ -131,6 +131,11 @@ def test_list_of_some(ein: Ein) -> None:
     ]
     found = json.loads(ein("list", "im[c, h, w]", "pool", "--json").out)
     assert {entry["name"] for entry in found} >= {"max_pool", "pool"}
+    kan = [entry["name"] for entry in json.loads(ein("list", "kan", "--json").out)]
+    assert kan[0] == "kan" and {"select", "s_kan"} <= set(kan) and "conv" not in kan
+    attention = {entry["name"] for entry in json.loads(ein("list", "std: attention", "--json").out)}
+    assert attention >= {"attend", "attention"} and "conv" not in attention
+    assert "  conv(out, k = 3, s = 1" in ein("list", "conv").out
     nothing = ein("list", "resnet", "seqq")
     assert (nothing.code, nothing.out) == (1, "")
     assert nothing.err == "no line of the library contains that; `ein list` shows all of them\n"

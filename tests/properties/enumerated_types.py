@@ -57,17 +57,11 @@ def bundled(type: Type) -> tuple[Type, ...]:
 
 
 def members(value: Value) -> list[Value]:
-    types = bundled(value.type)
-    return [Value(*each) for each in zip(types, spread(types, value.life), strict=True)]
+    return [Value(*each) for each in zip(bundled(value.type), value.life, strict=True)]
 
 
 def beside(values: list[Value]) -> Value:
     return Value(("bundle", tuple(v.type for v in values)), tuple(v.life for v in values))
-
-
-def spread(types: tuple[Type, ...], life: Life) -> tuple[Life, ...]:
-    """The life of each member; that of a bundle may be said once for all."""
-    return life if isinstance(life, tuple) else (life,) * len(types)
 
 
 def lives(life: Life) -> bool:
@@ -104,17 +98,16 @@ class Op:
 
     text: str
     act: Callable[[Type], Type]
-    wire: Callable[[tuple[Life, ...]], Life] | None = None
+    wire: Callable[[Life], Life] | None = None
     kills: bool = False
 
     def on(self, value: Value) -> Value:
         out = self.act(value.type)
         if self.kills:
-            return Value(out, False)
+            return Value(out, _everywhere(out, False))
         if self.wire is None:
             return Value(out, _everywhere(out, lives(value.life)))
-        parts = spread(value.type[1], value.life) if value.type[0] == "bundle" else value.life
-        return Value(out, self.wire(parts))
+        return Value(out, self.wire(value.life))
 
 
 def _everywhere(type: Type, life: bool) -> Life:

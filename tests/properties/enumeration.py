@@ -32,7 +32,8 @@ from .enumerated_types import (
 
 @dataclass(frozen=True)
 class Use:
-    """Of a rule, or of a group `(a | b)`, which sees the values around it; all its alternatives take an input or none."""
+    """Of a rule, or of a group `(a | b)`, which sees the values around it; either all its alternatives take an
+    input, or none."""
 
     rule: str
     values: tuple[Any, ...] = ()
@@ -208,7 +209,7 @@ class Case:
     """A grammar as text, and by hand: alternatives of a rule at its values and a type, in the order of the file.
 
     `goals` are the outputs that rules declare. The number given to `rules` scales one weight: the planted mistake.
-    `files` are those that the text imports.
+    `files` are those that the text imports, `operators` declarations that its networks need.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Case:
     rules: Callable[[float], Callable[[str, tuple[Any, ...], Type], list[Alt]]]
     modules: int
     goals: Mapping[str, Goal] = field(default_factory=dict)
+    operators: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -374,31 +376,27 @@ class Oracle:
         for each in given:
             whole = Value(whole.type, either(whole.life, each.life))
         for p, choices, _, tree, used in self.term(body.body, whole, budget // body.count, scope):
-            outs = [self.again(body.body, each, choices, scope) for each in given]
+            outs = [self.again(body.body, each, choices, used, scope) for each in given]
             if None not in outs:
-                yield Found(p, choices, beside(outs), ("copies", tree, body.count, body.tied), used * body.count)  # type: ignore[arg-type]
+                tree = "copies", tree, body.count, body.tied
+                yield Found(p, choices, beside(outs), tree, used * body.count)  # type: ignore[arg-type]
 
     def repeated(self, body: Repeat, value: Value, budget: int, scope: Scope) -> Iterator[Found]:
         """With rules inside the type must stay; without, the part is typed copy by copy."""
         inner, count = body.body, body.count
-        for p, choices, first, tree, used in self.term(inner, value, budget // count, scope):
-            out: Value | None = first
+        for p, choices, out, tree, used in self.term(inner, value, budget // count, scope):
+            after: Value | None = out
             for _ in range(count - 1):
-                if out is None:
+                if after is None or (holds_use(inner) and after.type != value.type):
+                    after = None
                     break
-                if holds_use(inner) and out.type != value.type:
-                    out = None
-                    break
-                if body.tied and not equal(out.type, value.type):
-                    out = None
-                    break
-                out = self.again(inner, out, choices, scope)
-            if out is not None and not (body.tied and not equal(out.type, value.type)):
-                yield Found(p, choices, out, ("repeat", tree, count, body.tied), used * count)
+                after = self.again(inner, after, choices, used, scope)
+            if after is not None and (not body.tied or equal(out.type, value.type)):
+                yield Found(p, choices, after, ("repeat", tree, count, body.tied), used * count)
 
-    def again(self, body: Any, value: Value, choices: Choices, scope: Scope) -> Value | None:
+    def again(self, body: Any, value: Value, choices: Choices, used: int, scope: Scope) -> Value | None:
         """What comes out where the same choices are made on another value."""
-        return next((each.out for each in self.term(body, value, 99, scope) if each.choices == choices), None)
+        return next((each.out for each in self.term(body, value, used, scope) if each.choices == choices), None)
 
     def bound(
         self, bindings: tuple[Any, ...], body: Any, value: Value, budget: int, scope: Scope, done: tuple[Any, ...] = ()
@@ -452,79 +450,3 @@ def named(names: tuple[str, ...], value: Value, scope: Scope) -> Scope:
         return (*scope, (names[0], value))
     need(len(bundled(value.type)) == len(names))
     return (*scope, *zip(names, members(value), strict=True))
-
-
-# --- the term as it is printed
-
-LET, BRANCHES, SERIES, COPIES, ATOM = range(5)
-
-
-def printed(tree: Any) -> str:
-    return _printed(tree, {}, frozenset(_operators(tree)))[0]
-
-
-def _operators(tree: Any) -> set[str]:
-    """The names of the operators; a variable is printed with another one."""
-    if tree[0] == "op":
-        return {tree[1].partition("(")[0]}
-    return set().union(*(_operators(each) for each in _inside(tree)))
-
-
-def _inside(tree: Any) -> tuple[Any, ...]:
-    match tree:
-        case ("series" | "branches", trees):
-            return tuple(trees)
-        case ("copies" | "repeat", inner, _, _):
-            return (inner,)
-        case ("let", bindings, inner):
-            return (*(value for _, value in bindings), inner)
-    return ()
-
-
-def _printed(tree: Any, names: Mapping[str, str], taken: frozenset[str]) -> tuple[str, int]:
-    """The text and how tightly it binds. `taken` are names of operators and of values around."""
-
-    def closed(inner: Any, least: int) -> str:
-        text, binding = _printed(inner, names, taken)
-        return text if binding >= least else f"({text})"
-
-    match tree:
-        case ("op", text):
-            return text, ATOM
-        case ("var", name):
-            return names[name], ATOM
-        case ("series", trees):
-            return " >> ".join(closed(each, SERIES) for each in trees), SERIES
-        case ("branches", trees):
-            return " & ".join(closed(each, SERIES) for each in trees), BRANCHES
-        case ("copies" | "repeat" as form, inner, count, tied):
-            return f"{'tied ' * tied}{closed(inner, ATOM)} {'^' if form == 'copies' else '*'} {count}", COPIES
-        case ("let", bindings, inner):
-            said = []
-            for bound, value in bindings:
-                right = closed(value, BRANCHES)
-                for name in bound:
-                    shown = _free(name.rstrip("'"), taken)
-                    names, taken = {**names, name: shown}, taken | {shown}
-                left = ", ".join(names[name] for name in bound)
-                said.append(f"{f'({left})' if len(bound) > 1 else left} = {right}")
-            return f"let {', '.join(said)} : {_printed(inner, names, taken)[0]}", LET
-    raise AssertionError(tree)
-
-
-def _free(name: str, taken: frozenset[str]) -> str:
-    number = 2
-    shown = name
-    while shown in taken:
-        shown, number = f"{name}_{number}", number + 1
-    return shown
-
-
-def shown(type: Type) -> str:
-    kind, shape = type
-    if kind == "bundle":
-        same = len(set(shape)) == 1
-        return f"{shown(shape[0])} ^ {len(shape)}" if same else f"({', '.join(map(shown, shape))})"
-    return f"{kind}[{', '.join(map(str, shape))}]"
-
-

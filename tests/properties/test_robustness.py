@@ -1,151 +1,67 @@
-"""Any text through `check`: diagnostics or an EinError, never anything else, and in bounded time."""
+"""Any text through `check`: diagnostics or an EinError, never anything else, and in bounded time and memory."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from random import Random
+import json
+import subprocess
+import sys
+from pathlib import Path
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ein.grammar.check import check
-from ein.grammar.diagnostics import EinError, Source, render_all
-from ein.grammar.load import LIBRARY, library_names
-from ein.grammar.sample import Sampler
+from ein.grammar.diagnostics import Source
 
-SECONDS = 60.0
-"""Processor time after which a text counts as one that hangs; the slowest took a thirtieth of it."""
+from . import fuzz
+from .fuzz import SECONDS, survives, told, words
 
-SMALL = """ein 1
-grammar small(p = 40%, classes = 3)
-import std
-input im[2, 4, 4]
-output vec[classes]
-op readout(n, bias: bool = true) : im[c, h, w] -> vec[n] param g[c] ~ normal(0, 1)
-  where c >= 1 = nn.Linear(c, n, bias = bias)(mean[h, w](x * g))
-op mix(b = 2) : any[*s, d, *r] -> any[*s, d / b, *r] ^ b where len(s) == 1 = split[d](x, b)
-def twice(f, n = 2) : im[c, h, w] -> im[c, h, w] = f >> conv(c, k = n + 1)
-rule Net = Body >> readout(classes)
-rule Body = Cell @ p | Body >> Body | for b in {2, 4}, a in {1..b} : clone(b) >> Inner(b, a) >> Join @ each
-rule Inner(b, a) = (Cell & Cell) if b == 2 | Cell ^ b if b > 2 and a <= b
-rule Join = add | concat(axis in {1..3}) @ each if rank == 3
-rule Down : im[c, h, w] -> im[2*c, h/2, w/2] = max_pool >> conv(2*c) | tied relu * 2
-rule Cell = (relu | norm @ 3) | twice(relu) | linear(out in {4..16 by *2}) | Turn | pos_enc * {1, 2}
-rule Turn = permute(order in orders(rank))
-limit modules <= 30, depth <= 9, params <= 1M, macs <= 1G, elements <= 16M
-arch one : im[3, 8, 8] -> vec[4] = conv(8) >> residual(conv(8) >> relu) >> head(4)
-"""
+CHUNK = 2_500
+HEAD = "ein 1\nimport std\ninput im[4, 8, 8]\n"
 
 
-@cache
-def seeds() -> tuple[str, ...]:
-    library = [(LIBRARY / f"{name}.ein").read_text("utf-8") for name in library_names() if name != "std"]
-    return (SMALL, SMALL, SMALL, *library)
-
-
-@cache
-def tokens() -> tuple[str, ...]:
-    found = {t for text in seeds() for t in re.findall(r"\w+|[^\w\s]+|\n", text)}
-    odd = [
-        "0",
-        "-1",
-        "1e308",
-        "99999999999999999999",
-        "2147483648",
-        '"a"',
-        "true",
-        "*s",
-        "each d",
-        "_",
-        "any",
-        "t",
-        "rank",
-    ]
-    return (
-        *sorted(found),
-        *odd,
-        "\u0000",
-        "\u2028",
-        "é",
-        "💥",
-        '"',
-        "#",
-        "x" * 300,
-        "let",
-        "live",
-        "scan",
-        "where",
-        "inf",
-    )
-
-
-def mutated(random: Random) -> str:
-    """A text with words taken out, doubled, exchanged or put in; now and then of tokens alone."""
-    if random.random() < 0.1:
-        return "ein 1\nimport std\n" + " ".join(random.choice(tokens()) for _ in range(random.randrange(40)))
-    words = re.findall(r"\w+|\s+|[^\w\s]", random.choice(seeds()))
-    for _ in range(random.choice((1, 1, 2, 3, 8))):
-        at = random.randrange(len(words))
-        match random.randrange(5):
-            case 0:
-                del words[at]
-            case 1:
-                words[at] = random.choice(tokens())
-            case 2:
-                words.insert(at, random.choice(tokens()))
-            case 3:
-                other = random.randrange(len(words))
-                words[at], words[other] = words[other], words[at]
-            case _:
-                words[at:at] = words[at : at + random.randrange(30)]
-        words = words or ["ein"]
-    return "".join(words)
-
-
-def survives(text: str) -> bool:
-    """Whether the text is a grammar; raises what is no EinError, or where it takes too long."""
-    began = process_time()
-    try:
-        grammar, found = check(Source("fuzz.ein", text))
-    except EinError as error:
-        grammar, found = None, list(error.diagnostics)
-    shown = render_all(found)
-    assert grammar is not None or any(d.severity == "error" for d in found)
-    assert all(c.isprintable() or c in "\n\t" for c in shown)
-    for d in found:
-        assert d.code and d.message
-        assert d.span is None or 0 <= d.span.start <= d.span.end <= len(d.span.source.text)
-    if grammar is not None and grammar.start is not None and grammar.input is not None:
-        try:
-            for derivation in (Sampler.of(grammar).draw(seed=1, index=i, attempts=200, seconds=0.5) for i in range(3)):
-                assert derivation.cost.modules == derivation.modules
-        except EinError:
-            pass
-    assert process_time() - began < SECONDS
-    return grammar is not None
+def tried(seed: int, count: int) -> dict[str, Any]:
+    """So many texts in a process of bounded memory; fails with the first that ends as none may."""
+    command = [sys.executable, fuzz.__file__, str(seed), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    *failed, summary = map(json.loads, done.stdout.splitlines())
+    assert not failed, f"{len(failed)} of {count}; the first:\n{failed[0]['text']}\n\n{failed[0]['traceback']}"
+    return dict(summary)
 
 
 def test_mutated_grammars_are_checked_or_refused() -> None:
-    random = Random(4)
-    outcomes = [survives(mutated(random)) for _ in range(250)]
-    assert 0.02 < sum(outcomes) / len(outcomes) < 0.7  # both outcomes are tried
+    found = tried(4, 300)
+    assert 0.02 < found["grammars"] / found["texts"] < 0.5  # both outcomes are tried
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(6))
-def test_many_mutated_grammars_are_checked_or_refused(part: int) -> None:
-    random = Random(100 + part)
-    outcomes = [survives(mutated(random)) for _ in range(500)]
-    assert 0.02 < sum(outcomes) / len(outcomes) < 0.7
+@pytest.mark.parametrize("part", range(40))
+def test_a_hundred_thousand_mutated_grammars(part: int) -> None:
+    found = tried(100 + part, CHUNK)
+    assert 0.02 < found["grammars"] / found["texts"] < 0.5
+
+
+def test_what_is_no_diagnostic_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness itself: an exception, a text that hangs, a refusal without a word."""
+    assert fuzz.attempt(lambda: survives(fuzz.SMALL)) == (True, "")
+
+    def crash(source: Source) -> Any:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(fuzz, "check", crash)
+    assert "KeyError: 'planted'" in fuzz.attempt(lambda: survives(fuzz.SMALL))[1]
+    monkeypatch.setattr(fuzz, "check", lambda source: (None, []))
+    assert "AssertionError" in fuzz.attempt(lambda: survives(fuzz.SMALL))[1]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.sampled_from(tokens()), max_size=60))
-def test_words_of_the_language_in_any_order(words: list[str]) -> None:
-    survives("ein 1\nimport std\ninput im[4, 8, 8]\nrule S = " + " ".join(words))
+@given(st.lists(st.sampled_from(words()), max_size=60))
+def test_words_of_the_language_in_any_order(chosen: list[str]) -> None:
+    survives(f"{HEAD}rule S = {' '.join(chosen)}")
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -155,6 +71,20 @@ def test_any_text_at_all(text: str) -> None:
     survives(f"ein 1\nimport std\nop f : {text}")
 
 
+FOUND = {
+    "op f : im[c, each d, w] -> vec[c] = mean[d, w](x)": ["E301"],
+    "rule S : im[c, each d, w] -> im[c, d, w] = relu": ["E301"],
+    f"op f({', '.join(f'p{i}' for i in range(60))}) : t -> t = relu(x)": [],
+}
+"""What fuzzing has found, and the codes that are told now."""
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_what_was_found_stays_mended(text: str) -> None:
+    assert [d.code for d in told(Source("found.ein", HEAD + text))[1]] == FOUND[text]
+
+
+DOUBLING = "\n".join(["def m0 = relu", *(f"def m{i} = m{i - 1} >> m{i - 1}" for i in range(1, 200))])
 HOSTILE = {
     "parentheses": "arch a = " + "(" * 20_000 + "relu" + ")" * 20_000,
     "sums": "rule S = linear(" + "1+" * 50_000 + "1)",
@@ -164,10 +94,20 @@ HOSTILE = {
     "set": "rule S = linear(out in {" + ", ".join(map(str, range(1, 20_000))) + "})",
     "sets": "rule S = for a in {1..100}, b in {1..100}, c in {1..100} : linear(a + b + c)",
     "rules": "\n".join(f"rule R{i} = R{i + 1} | relu" for i in range(3000)) + "\nrule R3000 = relu",
-    "macros": "\n".join(
-        ["def m0 = relu", *(f"def m{i} = m{i - 1} >> m{i - 1}" for i in range(1, 200)), "rule S = m199"]
-    ),
+    "macros": f"{DOUBLING}\nrule S = m199",
+    "macros in each of many rules": f"{DOUBLING}\n" + "\n".join(f"rule S{i} = m15" for i in range(500)),
+    "networks of macros": f"{DOUBLING}\n" + "\n".join(f"arch a{i} = m12" for i in range(500)),
+    "unknown names": "rule S = " + " >> ".join(f"abc{i}" for i in range(20_000)),
+    "unknown names apart": "rule S = " + " | ".join(f"abc{i}" for i in range(20_000)),
+    "unknown names in rules": "\n".join(f"rule S{i} = abc{i}" for i in range(20_000)),
+    "an unknown name in macros": f"{DOUBLING.replace('relu', 'rellu')}\nrule S = m199",
+    "long names": "\n".join(f"rule R{'x' * 500}{i} = relu" for i in range(500)) + f"\nrule S = R{'x' * 501} | relu",
+    "calls with many values": "rule S = for a in {1..5000} : R(a)\nrule R(a) = linear(a) | R(a) >> R(a)",
+    "imports": "\n".join(["import std"] * 20_000),
+    "unused values": "rule S = let " + ", ".join(f"a{i} = relu" for i in range(10_000)) + " : relu",
+    "digits": "rule S = linear(" + "9" * 400_000 + ")",
     "copies": "rule S = ((relu ^ 4096) ^ 4096) ^ 4096",
+    "rows": "rule S = ((conv(8) * 4096) * 4096) * 4096",
     "powers": "rule S = linear(" + " ** ".join(["9"] * 90) + ")",
     "orders": "rule S = permute(order in orders(10 ** 9))",
     "comment": "# " + "x" * 500_000,
@@ -179,4 +119,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_are_bounded(name: str) -> None:
-    survives(f"ein 1\nimport std\ninput im[4, 8, 8]\n{HOSTILE[name]}\n")
+    survives(f"{HEAD}{HOSTILE[name]}\n")
+
+
+def test_files_that_many_ways_lead_to_are_read_once(tmp_path: Path) -> None:
+    for i in range(60):
+        following = f'import "f{i + 1}.ein"\n' * 2 if i < 59 else "def last = relu\n"
+        (tmp_path / f"f{i}.ein").write_text(f"ein 1\n{following}", "utf-8")
+    (tmp_path / "root.ein").write_text(
+        'ein 1\nimport "f0.ein"\nimport std\ninput im[4, 8, 8]\nrule S = nothing\n', "utf-8"
+    )
+    began = process_time()
+    assert [d.code for d in check(str(tmp_path / "root.ein"))[1]] == ["E201"]
+    assert process_time() - began < SECONDS

@@ -40,11 +40,13 @@ class Entry:
 def list_command(words: tuple[str, ...], as_json: bool) -> int:
     """The library: grammars, architectures, operators and blocks. Each comes with one line.
 
-    With words, only the lines that contain all of them.
+    With words, only the lines that contain all of them; the name of a module,
+    or the heading of a section, finds all that it declares.
 
     \b
     ein list
     ein list resnet
+    ein list kan
     ein list --json
     """
     entries = [entry for entry in _entries() if _contains(entry, words)]
@@ -72,7 +74,8 @@ def _print(entries: Sequence[Entry]) -> None:
 
 
 def _contains(entry: Entry, words: Iterable[str]) -> bool:
-    line = f"{entry.shown} {entry.about}".lower()
+    section = "" if entry.group in HEADINGS else entry.group
+    line = f"{section} {entry.shown} {entry.about}".lower()
     return all(word.lower() in line for word in words)
 
 
@@ -120,8 +123,14 @@ def _declared(file: s.File) -> Iterator[Entry]:
 
 
 def _call(declaration: s.OpDecl | s.MacroDecl) -> str:
-    names = ", ".join(parameter.name for parameter in declaration.parameters)
-    return f"{declaration.name}({names})" if names else declaration.name
+    shown = ", ".join(map(_parameter, declaration.parameters))
+    return f"{declaration.name}({shown})" if shown else declaration.name
+
+
+def _parameter(parameter: s.Parameter) -> str:
+    from ein.grammar.printer import print_expression
+
+    return parameter.name if parameter.default is None else f"{parameter.name} = {print_expression(parameter.default)}"
 
 
 def _about(declaration: s.OpDecl | s.MacroDecl) -> str:

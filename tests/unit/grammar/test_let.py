@@ -115,10 +115,17 @@ def test_what_is_no_value(body: str, code: str, said: str) -> None:
     assert refusal(body)[0] == code and said in refusal(body)[1]
 
 
-def test_what_nothing_uses_is_left_out_and_said() -> None:
-    grammar = load_grammar(Source("a.ein", f"{HEAD}input im[2, 8, 8]\narch net = let a = conv(9), b = relu : b\n"))
-    assert [(w.code, w.message) for w in grammar.warnings] == [("W205", "`a` is never used, so it is left out")]
-    assert architecture(grammar).text == "let b = relu : b"
+def test_what_nothing_uses_is_said_and_left_out_of_a_rule() -> None:
+    rule = load_grammar(Source("a.ein", f"{HEAD}input im[2, 8, 8]\nrule Net = let a = conv(9), b = relu : b\n"))
+    assert [(w.code, w.message) for w in rule.warnings] == [("W205", "`a` is never used, so it is left out")]
+    assert Sampler.of(rule).draw(0).text == "let b = relu : b"
+
+
+def test_what_nothing_uses_stays_in_an_architecture() -> None:
+    """Or a drawn network with an idle branch would not be read back as it was drawn."""
+    arch = load_grammar(Source("a.ein", f"{HEAD}input im[2, 8, 8]\narch net = let a = conv(9), b = relu : b\n"))
+    assert [(w.code, w.message) for w in arch.warnings] == [("W205", "`a` is never used")]
+    assert architecture(arch).text == "let a = conv(9), b = relu : b"
 
 
 # --- names

@@ -159,7 +159,8 @@ def drawn(text: str, **env: Any) -> list[tuple[Any, float]]:
         ("{1..9 by 2}", [1, 3, 5, 7, 9]),
         ("{1..8 by 2}", [1, 3, 5, 7]),
         ("{16..2048 by *2}", [16, 32, 64, 128, 256, 512, 1024, 2048]),
-        ("{5..4}", []),
+        ("{5..n}", []),
+        ("{n..1, 7}", [7]),
         ("{3..3}", [3]),
         ("{n, 2*n..3*n}", [2, 4, 5, 6]),
     ],
@@ -178,6 +179,12 @@ def test_weights_of_values() -> None:
 def test_sets_are_bounded_and_sane(text: str) -> None:
     with pytest.raises(Inapplicable):
         drawn(text)
+
+
+@pytest.mark.parametrize("text", ["{5..4}", "{7, 5..2 * 2}", "{9..8 by 2}", "{n, 2..1 @ n}"])
+def test_a_range_between_constants_holds_something(text: str) -> None:
+    with pytest.raises(EinError, match="is empty"):
+        drawn(text, n=2)
 
 
 def test_a_percentage_remains_one() -> None:

@@ -155,6 +155,14 @@ def test_sizes_at_the_edge_are_tried(guard: str) -> None:
     assert judged("op third : seq[l, d] -> vec[d] where l > 2 = index[l](x, 2)") == []
 
 
+def test_a_weight_has_no_axis_of_size_0() -> None:
+    """Also where the size is a parameter that the signature does not mention."""
+    line = "op wide(n) : vec[d] -> vec[d] where n >= 1 param p[n, d] = 1 = x + sum[n](p)"
+    assert judged(line) == []
+    found = wrong(line.replace(" where n >= 1", ""))
+    assert found.code == "E401" and found.label == "`n` is 0, and a size is at least 1"
+
+
 @pytest.mark.parametrize("at", [7, 31, 1000])
 def test_neighbours_of_the_numbers_in_a_declaration_are_tried(at: int) -> None:
     line = f"op f : vec[d] -> vec[d] where d >= {at} = nn.Linear(d, d if d > {at} else 3)"

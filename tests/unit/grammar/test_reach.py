@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ein.grammar import flow
 from ein.grammar import reach as reach_module
 from ein.grammar.abstract import arguments, outcomes
 from ein.grammar.attempt import Attempt, DeadEnd
@@ -107,7 +108,7 @@ def operators() -> list[Operator]:
 @st.composite
 def uses(draw: st.DrawFn) -> tuple[Operator, dict[str, Any]]:
     operator = draw(st.sampled_from(operators()))
-    given_ = {}
+    given_: dict[str, Any] = {}
     for parameter in operator.parameters:
         if parameter.default is None or draw(st.booleans()):
             match parameter.kind:
@@ -315,8 +316,8 @@ def test_random_grammars_have_something_to_claim() -> None:
 def test_a_planted_wrong_claim_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     space = settled(Source("t.ein", f"{HEAD}input im[4, 8, 8]\nrule S = relu | im2col(2)"))
     assert space is not None and not refuted(space, 0)
-    true = reach_module.Terms.flow
-    monkeypatch.setattr(reach_module.Terms, "flow", lambda *a: {s for s in true(*a) if "seq" not in repr(s)})
+    true = flow.Terms.flow
+    monkeypatch.setattr(flow.Terms, "flow", lambda *a: {s for s in true(*a) if "seq" not in repr(s)})
     assert any("('S', 1) is in a derivation" in claim for claim in refuted(space, 0))
 
 

@@ -1,0 +1,49 @@
+"""What is likely meant by a form that cannot stand where a term is expected."""
+
+from __future__ import annotations
+
+from ein.grammar import syntax as s
+from ein.grammar.foreign import COMMENTS, JOINED
+
+
+def term_meant(expr: s.Expr) -> str:
+    """The help for a form that is no term; empty where nothing is known."""
+    match expr:
+        case s.Binary(">", _, right) if not isinstance(right, s.Number):
+            return JOINED
+        case s.Binary(">" | "<" | ">=" | "<=" | "==" | "!="):
+            return "conditions are joined with `and` and `or`"
+        case s.Binary("//"):
+            return COMMENTS
+        case s.Binary("+", left, right):
+            return f"sums are taken of branches: `clone(2) >> ({written(left, 'a')} & {written(right, 'b')}) >> add`"
+        case s.ChoiceSet():
+            return "a choice between terms is written `(a | b)`"
+    return ""
+
+
+def written(expr: s.Expr, other: str) -> str:
+    """The form as it is written, or `other` in its place where that is long or would need parentheses."""
+    text = expr.span.text
+    is_one = isinstance(expr, s.Name | s.Call | s.Camel)
+    return text if is_one and len(text) <= 20 and text.isprintable() else other
+
+
+class LetNames:
+    """The names that the `let` of a rule bind, with the way out where one is used and does not hold."""
+
+    def __init__(self) -> None:
+        self.advice: dict[str, str] = {}
+
+    def later(self, bindings: tuple[s.Binding, ...]) -> None:
+        """The value of the first of the bindings is read next: it and those behind it are not named yet."""
+        for binding in bindings:
+            for name in binding.names:
+                self.advice[name] = f"`{name}` is named later; put it before `{bindings[0].names[0]}`"
+        for name in bindings[0].names:
+            self.advice[name] = f"`{name}` is named by this line, and holds behind it"
+
+    def over(self, binder: s.LetBinder) -> None:
+        for binding in binder.bindings:
+            for name in binding.names:
+                self.advice[name] = f"`{name}` is named by a `let` of this rule, and holds only inside of it"
