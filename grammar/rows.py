@@ -81,7 +81,10 @@ def among(arguments: Arguments, name: str, *words: str) -> None:
 
 
 def window(size: int, k: int, s: int, p: int, d: int, what: str) -> int:
-    need(k >= 1 and s >= 1 and p >= 0 and d >= 1, f"{what} needs kernel, stride and dilation of at least 1, and no padding below 0")
+    need(
+        k >= 1 and s >= 1 and p >= 0 and d >= 1,
+        f"{what} needs kernel, stride and dilation of at least 1, and no padding below 0",
+    )
     span = d * (k - 1) + 1
     need(size + 2 * p >= span, f"the window of {span} of {what} exceeds {size} with padding {p}")
     return (size + 2 * p - span) // s + 1
