@@ -52,7 +52,7 @@ def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
     if grammar.input is None:
         return [_untried(grammar), *dead_ends(space, None)]
     sampler = Sampler(grammar, grammar.limits, space)
-    trial = _too_small(grammar, space) or _trial(sampler)
+    trial = _trial(sampler)
     if any(d.severity == "error" and d.code != "E704" for d in trial):
         return trial
     reached = reach(space)
@@ -61,7 +61,7 @@ def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
         return [d for d in dead if d.severity == "error"] or trial
     if reached is not None and not reached.complete(grammar.output):
         return [_empty(grammar, reached, sampler)]
-    return [*trial, *dead, *_unbounded(grammar, space, reached)]
+    return [*(_too_small(grammar, space) or trial), *dead, *_unbounded(grammar, space, reached)]
 
 
 def _too_small(grammar: Grammar, space: Space) -> list[Diagnostic]:

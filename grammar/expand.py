@@ -172,7 +172,7 @@ class Expander:
     def _let_value(self, binder: s.LetBinder, index: int, context: Context, found: list[cfg.Choice]) -> cfg.Term:
         if context.macros:
             return self._term(binder.bindings[index].value, context, found)
-        self.let_names.later(binder.bindings[index:])
+        self.let_names.read(binder, index)
         try:
             return self._term(binder.bindings[index].value, context, found)
         finally:
@@ -350,7 +350,7 @@ class Expander:
         if isinstance(meaning, Value):
             raise fail("E307", f"`{name}` is a number, and a term is expected here", span)
         known = {*home.scope.operators, *home.scope.macros}
-        help = "" if home.macros else self.let_names.advice.get(name, "")
+        help = "" if home.macros else self.let_names.advice(name)
         help = help or _other_case(name, context.scope.rules, "rule")
         help = help or nearest(name, known, "`ein list` shows the library's, `op` and `def` declare others")
         raise fail("E201", f"there is no operator or macro `{name}`", span, help=help)

@@ -30,20 +30,31 @@ def written(expr: s.Expr, other: str) -> str:
 
 
 class LetNames:
-    """The names that the `let` of a rule bind, with the way out where one is used and does not hold."""
+    """The names that the `let` of a rule bind, and what to do where one is used and does not hold."""
 
     def __init__(self) -> None:
-        self.advice: dict[str, str] = {}
+        self.places: dict[str, tuple[s.LetBinder, int]] = {}
+        self.reading: dict[int, int] = {}
 
-    def later(self, bindings: tuple[s.Binding, ...]) -> None:
-        """The value of the first of the bindings is read next: it and those behind it are not named yet."""
-        for binding in bindings:
-            for name in binding.names:
-                self.advice[name] = f"`{name}` is named later; put it before `{bindings[0].names[0]}`"
-        for name in bindings[0].names:
-            self.advice[name] = f"`{name}` is named by this line, and holds behind it"
+    def read(self, binder: s.LetBinder, index: int) -> None:
+        """The value of this binding is read next: it and those behind it are not named yet."""
+        if not index:
+            for i, binding in enumerate(binder.bindings):
+                self.places.update((name, (binder, i)) for name in binding.names)
+        self.reading[id(binder)] = index
 
     def over(self, binder: s.LetBinder) -> None:
-        for binding in binder.bindings:
-            for name in binding.names:
-                self.advice[name] = f"`{name}` is named by a `let` of this rule, and holds only inside of it"
+        """The value is read."""
+        self.reading.pop(id(binder), None)
+
+    def advice(self, name: str) -> str:
+        """Empty where no `let` binds the name."""
+        if name not in self.places:
+            return ""
+        binder, place = self.places[name]
+        now = self.reading.get(id(binder), len(binder.bindings))
+        if place > now:
+            return f"`{name}` is named later; put it before `{binder.bindings[now].names[0]}`"
+        if place == now:
+            return f"`{name}` is named by this line, and holds behind it"
+        return f"`{name}` is named by a `let` of this rule, and holds only inside of it"

@@ -33,7 +33,8 @@ def pruned(tape: Tape, results: Sequence[int], inputs: Sequence[int] | None = No
         any(charge.needs_several_values for charge in charges),
         tuple(_moved(steps[i], at, {}) for i in starts),
     )
-    return replace(body, parameters=body.parameters + sum(map(prod, body.ties.values())))
+    tied = sum(map(prod, body.ties.values()))
+    return replace(body, parameters=body.parameters + tied) if tied else body
 
 
 def input_numbers(tape: Tape) -> list[int]:

@@ -348,7 +348,7 @@ class Tape:
             if name is not None:
                 self.sizes[name] = size
         distinct(axes, span)
-        return replace(value, axes=tuple(axes))
+        return Value(value.step, tuple(axes), value.sizes, value.batched, value.element)
 
 
 def _is_one(factor: Value | float, value: Value, element: str) -> bool:

@@ -78,7 +78,7 @@ def test_the_measured_draws_are_those_of_sample() -> None:
 
 
 def test_a_space_in_which_nothing_succeeds_ends_and_says_so() -> None:
-    text = "ein 1\nimport std\ninput im[4, 8, 8]\nlimit modules <= 2\nrule S = relu >> norm >> softmax\n"
+    text = "ein 1\nimport std\ninput im[4, 8, 8]\nlimit params <= 2\nrule S = relu >> norm >> softmax\n"
     grammar = load_grammar(Source("t.ein", text))
     found = statistics(grammar)
     assert found is not None and found.measured is not None

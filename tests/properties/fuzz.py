@@ -57,12 +57,13 @@ limit modules <= 30, depth <= 9, params <= 1M, macs <= 1G, elements <= 16M
 arch one : im[3, 8, 8] -> vec[4] = conv(8) >> residual(conv(8) >> relu) >> head(4)
 """
 
-ODD = tuple(
-    "0 -1 0.5 1e308 1e-320 4096 1000000 2147483648 9223372036854775807 99999999999999999999 true *s _ any t rank "
-    '"a" "" \0 \u2028 é 💥 " # let live goal scan repeat buffer draw tied by gather fft where inf nan ** / % // 100% '
-    "0% ? => = -> : := | & >> ^ * ( ) [ ] { } , . .. {} {1..10000} orders(rank) orders(9) len(s) sum(s) min() "
-    "param state x if else not and or in for self lambda __class__".split(" ")
-) + ("@ 0", "@ 1e300", "@ each", "^ 4096", "* 4096", "each d", "x" * 300)
+ODD = (
+    *"0 -1 0.5 1e308 1e-320 4096 1000000 2147483648 9223372036854775807 99999999999999999999 true *s _ any t".split(),
+    *'rank "a" "" 💥 é " # let live goal scan repeat buffer draw tied by gather fft where inf nan ** / % //'.split(),
+    *"100% 0% ? => = -> : := | & >> ^ * ( ) [ ] { } , . .. {} {1..10000} orders(rank) orders(9) len(s) sum(s)".split(),
+    *"min() param state x if else not and or in for self lambda __class__".split(),
+    *("@ 0", "@ 1e300", "@ each", "^ 4096", "* 4096", "each d", "x" * 300, "\0", "\u2028", ""),
+)
 
 
 @cache

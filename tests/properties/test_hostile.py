@@ -1,19 +1,13 @@
-"""A grammar file is data: it reaches files that it imports and nothing else, and its words stay words wherever they go."""
+"""The words of a grammar file stay words wherever they go: in source, pictures, messages, a study."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import json
 import keyword
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -25,14 +19,13 @@ from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check, load_grammar
 from ein.grammar.derivation import Derivation
-from ein.grammar.diagnostics import EinError, Source, render_all
-from ein.grammar.load import LIBRARY, library_names
+from ein.grammar.diagnostics import Source, render_all
+from ein.grammar.load import library_names
 from ein.grammar.sample import Sampler
 from ein.grammar.table import load
 from ein.search.protocol import Trial
 from ein.search.record import Record
 
-ROOT = Path(__file__).parents[2]
 HEAD = "ein 1\nimport std\ninput im[3, 8, 8]\n"
 
 # --- names
@@ -63,12 +56,15 @@ AS_OPERATOR = (
 )
 AS_AXIS = "op f : im[{name}, ha, wa] -> im[{name}, ha, wa] = nn.BatchNorm2d({name})\nrule S = f"
 AS_VALUE = "op f : im[d, ha, wa] -> im[d, ha, wa] let {name} = relu(x) = {name} * 2\nrule S = f >> conv(3)"
-AS_WEIGHT = "op f(key: name) : im[d, ha, wa] -> im[d, ha, wa] param p[d] = 1 tied by key = x * p\nrule S = f({name}) >> f({name})"
+AS_WEIGHT = (
+    "op f(key: name) : im[d, ha, wa] -> im[d, ha, wa] param p[d] = 1 tied by key = x * p\n"
+    "rule S = f({name}) >> f({name})"
+)
 
 KINDS = frozenset(
-    "Add Assign Attribute BinOp Call ClassDef Compare Constant Div Eq Expr For FunctionDef Gt GtE Import ImportFrom List"
-    " ListComp Load Lt LtE MatMult Module Mult Name NotEq Pow Return Slice Store Sub Subscript Tuple USub UnaryOp alias"
-    " arg arguments comprehension keyword".split()
+    "Add Assign Attribute BinOp Call ClassDef Compare Constant Div Eq Expr For FunctionDef Gt GtE Import ImportFrom"
+    " List ListComp Load Lt LtE MatMult Module Mult Name NotEq Pow Return Slice Store Sub Subscript Tuple USub UnaryOp"
+    " alias arg arguments comprehension keyword".split()
 )
 """The nodes of Python that emitted source is made of: no `import` inside, no `lambda`, no `exec`, no string to run."""
 
@@ -217,111 +213,11 @@ def test_titles_stay_text_in_pictures(string: str) -> None:
 
 @pytest.mark.parametrize("string", STRINGS)
 def test_a_study_keeps_any_text(string: str) -> None:
-    trial = Trial(0, "random", None, 0, string, string, string, 3, string)
-    ended = replace(trial, status="failed", reason=string, facts={string: string})
+    trial = Trial(0, "founder", None, 0, string, string, string, 3, string)
+    ended = replace(trial, status="error", reason=string, facts={string: string})
     record = Record.write(None)
     record.create({"space": string}, {string: string})
     record.add([trial], [ended])
     assert record.trials() == [ended]
     assert record.header() == ({"space": string}, {string: string})
     record.close()
-
-
-# --- what is reached
-
-WATCHED = """
-import json, sys
-sys.path.insert(0, {src!r})
-from ein import emit, lower
-from ein.compiler.draw import VIEWS, to_dot
-from ein.grammar.check import check
-from ein.grammar.architecture import architecture
-from ein.grammar.diagnostics import EinError, render_all
-from ein.grammar.sample import Sampler
-
-def work(path):
-    try:
-        grammar, found = check(path)
-    except EinError as error:
-        grammar, found = None, error.diagnostics
-    text = render_all(found)
-    if grammar is not None:
-        drawn = [Sampler.of(grammar).draw(0, i) for i in range(2)] if grammar.start else []
-        for derivation in [*drawn, *(architecture(grammar, name) for name in grammar.architectures)]:
-            text += emit(derivation) + emit(lower(derivation)) + "".join(to_dot(derivation, view=view) for view in VIEWS)
-    return text, grammar is not None
-
-for path in sys.argv[1].split("|"):
-    work(path)  # what is imported and read once in a process
-events = []
-watched = True
-def hook(event, arguments):
-    if watched:
-        events.append([event, repr(arguments[:2])])
-sys.addaudithook(hook)
-told = [work(path) for path in sys.argv[2].split("|")]
-watched = False
-print(json.dumps([events, told]))
-"""
-QUIET = {
-    "object.__getattr__",
-    "object.__setattr__",
-    "object.__delattr__",
-    "builtins.id",
-    "sys._getframe",
-    "gc.get_objects",
-}
-"""Events that reach nothing."""
-
-
-def watched(warm: list[Path], paths: list[Path]) -> tuple[list[tuple[str, str]], list[tuple[str, bool]]]:
-    """The events of a process that checks, draws from, emits and draws the files, after it did so with others."""
-    code = WATCHED.replace("{src!r}", repr(str(ROOT / "src")))
-    command = [sys.executable, "-c", code, "|".join(map(str, warm)), "|".join(map(str, paths))]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
-    assert done.returncode == 0, done.stderr
-    events, told = json.loads(done.stdout)
-    return [(event, arguments) for event, arguments in events if event not in QUIET], told
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
-    """Files that try to reach what they may not, beside what they may import."""
-    (tmp_path / "secret.txt").write_text("hunter2")
-    (tmp_path / "secret.ein").write_text("ein 1\nop hunter2 : t -> t = relu(x)\n")
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "part.ein").write_text("ein 1\nimport std\ndef mine = relu >> conv(3)\n")
-    (folder / "out.ein").symlink_to("../secret.ein")
-    system = "op system(command = 1) : im[c, h, w] -> im[c, h, w] = x * command\nrule S = system(2) >> open"
-    texts = {
-        "plain": f'ein 1\nimport std\nimport "part.ein"\ninput im[3, 8, 8]\nrule S = mine\narch a = mine\n{"#" * 50}\n',
-        "wrong": f"{HEAD}rule S = reluu >> conv(3, 4\nop f : t -> t = relu(y)\n",
-        "imports": 'ein 1\nimport "../secret.ein"\nimport "out.ein"\nimport "/etc/passwd"\nimport "secret.txt"\n'
-        'import "part.ein"\nimport os\nimport "https://example.org/x.ein"\ninput im[3, 8, 8]\nrule S = mine\n',
-        "calls": f"{HEAD}rule S = os.system(1) | eval(1) | __import__(1)\nop f : t -> t = torch.load(x)\n",
-        "layers": f"{HEAD}op f : t -> t = nn.utils.parametrize(x)\nop g : t -> t = F.os.system(x)\nrule S = f >> g\n",
-        "names": f"{HEAD}op open : im[c, h, w] -> im[c, h, w] = relu(x)\n{system}\n",
-        "strings": f'{HEAD}op f : t -> t = F.gelu(x, approximate = "\'+__import__(\\"os\\")+\'")\nrule S = f\n',
-    }
-    for name, text in texts.items():
-        (folder / f"{name}.ein").write_text(text)
-    return {name: folder / f"{name}.ein" for name in texts}
-
-
-def test_a_file_reaches_its_imports_and_nothing_else(files: dict[str, Path]) -> None:
-    warm = [files["plain"], files["wrong"]]
-    events, told = watched(warm, list(files.values()))
-    opened = {arguments for event, arguments in events if event == "open"}
-    assert {event for event, _ in events} == {"open"}, events
-    allowed = {repr((str(path), "r")) for path in (*files.values(), files["plain"].parent / "part.ein")}
-    assert opened <= {text.replace("'r'", mode) for text in allowed for mode in ("'r'", "'rb'")}, opened
-    assert [good for _, good in told] == [True, False, False, False, False, True, False]
-    assert not any("hunter2" in text for text, _ in told)
-
-
-def test_what_reaches_further_is_seen(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = WATCHED.replace("    text = render_all(found)", "    text = open('/dev/null').name; import colorsys")
-    monkeypatch.setattr(sys.modules[__name__], "WATCHED", planted.replace("work(path)  #", "pass  #"))
-    events, _ = watched([files["plain"]], [files["plain"]])
-    assert {"open", "import", "exec"} <= {event for event, _ in events}
