@@ -13,8 +13,8 @@ from ein.grammar.criticality import growth
 from ein.grammar.dead_ends import causes, dead_ends
 from ein.grammar.diagnostics import Diagnostic, EinError
 from ein.grammar.duplicates import duplicates
+from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable, Percentage
-from ein.grammar.partial import parts
 from ein.grammar.reach import Reach, reach
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
@@ -32,19 +32,14 @@ def analyse(grammar: Grammar) -> list[Diagnostic]:
     if grammar.start is not None:
         try:
             space = Space(grammar)
-            space.settle()
+            settle(space)
             endless = _endless(grammar, space)
             found += endless
             if not any(d.code != "W501" for d in endless):
-                found += [d for d in _typed(grammar, space) if not _of_an_architecture(d, grammar)]
+                found += _typed(grammar, space)
         except EinError as error:
             found += error.diagnostics
     return found
-
-
-def _of_an_architecture(diagnostic: Diagnostic, grammar: Grammar) -> bool:
-    """Whether the output that the rules do not reach is that of the file's only architecture, not one of the file."""
-    return diagnostic.code == "E303" and diagnostic.span is grammar.output_span is None and bool(grammar.architectures)
 
 
 def _typed(grammar: Grammar, space: Space) -> list[Diagnostic]:
@@ -177,7 +172,7 @@ def _used(grammar: Grammar, name: str) -> list[str]:
 def _rules_of(term: cfg.Term) -> list[str]:
     if isinstance(term, cfg.RuleUse):
         return [term.rule]
-    return [name for part in parts(term) for name in _rules_of(part)]
+    return [name for part in cfg.parts(term) for name in _rules_of(part)]
 
 
 def _weights(grammar: Grammar) -> Iterator[Diagnostic]:

@@ -123,6 +123,19 @@ class Unpacked:
 Term: TypeAlias = Use | RuleUse | Series | Parallel | Copies | Repeated | Expanded | Let | Variable | Unpacked
 
 
+def parts(term: Term) -> tuple[Term, ...]:
+    """The terms that a term is directly made of, in order."""
+    match term:
+        case Use() | RuleUse() | Variable():
+            return ()
+        case Series(inner) | Parallel(inner):
+            return inner
+        case Copies(body) | Repeated(body) | Expanded(_, body) | Unpacked(_, body):
+            return (body,)
+        case Let(bindings, body):
+            return (*(value for _, value in bindings), body)
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """The output that a rule or macro claims: `build` computes it; where sizes are left open, `match` compares."""

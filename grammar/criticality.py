@@ -19,7 +19,7 @@ from typing import Any
 from ein.grammar import cfg
 from ein.grammar.diagnostics import EinError
 from ein.grammar.matrices import components, contracted, restricted, spectral_radius, totals
-from ein.grammar.partial import Node, Nodes, Row, closed, copies, parts, rows
+from ein.grammar.partial import Node, Nodes, Row, closed, copies, rows
 from ein.grammar.space import Space
 from ein.grammar.types import rank
 from ein.grammar.weights import Group, shares, weigh
@@ -197,7 +197,7 @@ class _Reader:
             case cfg.Repeated(body, count):
                 self._count(body, env, drawn, built * copies(count, env, 1), into, into_built)
             case _:
-                for part in parts(term):
+                for part in cfg.parts(term):
                     self._count(part, env, drawn, built, into, into_built)
 
 

@@ -158,13 +158,13 @@ class Expander:
             context = replace(context, names={**context.names, **{n: Variable(unique) for n, unique in fresh.items()}})
         inner, context = self._bound(rest, body, context, found)
         kept = []
-        used = set(variables(inner))
+        used = variables(inner)
         finished = self.resolver.owner.startswith("arch ") and not context.macros  # what was drawn is what is read back
         for names, value, binding in reversed(bindings):
             is_used = bool(used & set(names))
             if is_used or finished:
                 kept.append((names, value))
-                used |= set(variables(value))
+                used |= variables(value)
             if not is_used:
                 self._unused(binding, "" if finished else ", so it is left out")
         return (cfg.Let(tuple(reversed(kept)), inner, binder.span) if kept else inner), context

@@ -20,6 +20,7 @@ from ein.grammar.check import Request, check, load_grammar
 from ein.grammar.derivation import Derivation, derivation_id, read_trace, replay
 from ein.grammar.diagnostics import EinError, Source, fail
 from ein.grammar.load import MAX_BYTES, MAX_FILES, find, library_names
+from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.parser import parse
 from ein.grammar.printer import format_source, print_statement
@@ -145,7 +146,7 @@ def _in_space(home: str, declared: s.DerivationDecl, found: Derivation) -> Deriv
 
 def _settled(grammar: Grammar) -> Space:
     space = Space(grammar)
-    space.settle()
+    settle(space)
     return space
 
 

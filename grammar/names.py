@@ -104,52 +104,35 @@ def free_of_alternative(alternative: cfg.Alternative) -> set[str]:
 
 
 def term_names(term: cfg.Term) -> set[str]:
+    """The names of numbers that a term needs from around it."""
+    names = set().union(*map(term_names, cfg.parts(term)))
     match term:
         case cfg.Use(_, arguments):
             return {name for _, value in arguments for name in value.names}
         case cfg.RuleUse(_, values):
             return {name for value in values for name in value.names}
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return set().union(*map(term_names, parts))
-        case cfg.Copies(body, count) | cfg.Repeated(body, count):
-            return term_names(body) | count.names
-        case cfg.Expanded(_, body):
-            return term_names(body) - term.bound
-        case cfg.Let(bindings, body):
-            return set().union(term_names(body), *(term_names(value) for _, value in bindings))
-        case cfg.Unpacked(_, body):
-            return term_names(body)
-        case cfg.Variable():
-            return set()
+        case cfg.Copies(_, count) | cfg.Repeated(_, count):
+            return names | count.names
+        case cfg.Expanded(bound=bound):
+            return names - bound
+        case _:
+            return names
 
 
-def variables(term: cfg.Term) -> list[str]:
-    """The variables of a `let` around it that a term mentions, in order, each once."""
-    found: dict[str, None] = {}
-
-    def visit(node: cfg.Term, bound: frozenset[str]) -> None:
-        match node:
-            case cfg.Variable(name) if name not in bound:
-                found[name] = None
-            case cfg.RuleUse(packed=packed):
-                found.update(dict.fromkeys(name for name in packed if name not in bound))
-            case cfg.Series(parts) | cfg.Parallel(parts):
-                for part in parts:
-                    visit(part, bound)
-            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
-                visit(body, bound)
-            case cfg.Let(bindings, body):
-                for names, value in bindings:
-                    visit(value, bound)
-                    bound |= frozenset(names)
-                visit(body, bound)
-            case cfg.Unpacked(names, body):
-                visit(body, bound | frozenset(names))
-            case _:
-                pass
-
-    visit(term, frozenset())
-    return list(found)
+def variables(term: cfg.Term) -> set[str]:
+    """The variables of a `let` around it that a term mentions. Their names are unique in a rule."""
+    names = set().union(*map(variables, cfg.parts(term)))
+    match term:
+        case cfg.Variable(name):
+            return {name}
+        case cfg.RuleUse(packed=packed):
+            return set(packed)
+        case cfg.Let(bindings):
+            return names - {name for bound, _ in bindings for name in bound}
+        case cfg.Unpacked(bound):
+            return names - set(bound)
+        case _:
+            return names
 
 
 def takes_input(term: cfg.Term, groups: Mapping[str, cfg.Rule]) -> set[bool]:
@@ -165,8 +148,8 @@ def takes_input(term: cfg.Term, groups: Mapping[str, cfg.Rule]) -> set[bool]:
             return {any(takes)}
         case cfg.Copies() | cfg.Repeated() | cfg.Expanded() | cfg.Unpacked():
             return takes_input(term.body, groups)
-        case cfg.Let(bindings, body):
-            answers = [takes_input(part, groups) for part in (*(value for _, value in bindings), body)]
+        case cfg.Let():
+            answers = [takes_input(part, groups) for part in cfg.parts(term)]
             return {True} if {True} in answers else set().union(*answers)
         case cfg.Use() | cfg.RuleUse():
             return {True}

@@ -56,19 +56,6 @@ class Nodes:
         return {**self.grammar.env, **{name: v for name, v in own.items() if v is not OPEN}}
 
 
-def parts(term: cfg.Term) -> tuple[cfg.Term, ...]:
-    """The terms that a term is directly made of."""
-    match term:
-        case cfg.Use() | cfg.RuleUse() | cfg.Variable():
-            return ()
-        case cfg.Series(inner) | cfg.Parallel(inner):
-            return inner
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
-            return (body,)
-        case cfg.Let(bindings, body):
-            return (*(bound for _, bound in bindings), body)
-
-
 def closed(alternative: cfg.Alternative, names: set[str]) -> cfg.Alternative:
     """Without the choices, and without the weight, that need names which are open."""
     choices = []

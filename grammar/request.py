@@ -105,9 +105,11 @@ class Asked:
         return ends[0], ends[1]
 
     def _only_arch(self, what: str) -> s.Type | None:
-        """The input or output of the file's only architecture, where its sizes can be computed."""
-        found = [x for x in self.statements if isinstance(x, s.ArchDecl)]
-        type: s.Type | None = getattr(found[0], what) if len(found) == 1 else None
+        """The input or output of the only architecture of a file without rules, where its sizes can be computed."""
+        found = [x for x in self.statements if isinstance(x, s.ArchDecl | s.RuleDecl)]
+        if len(found) != 1 or not isinstance(found[0], s.ArchDecl):
+            return None
+        type: s.Type | None = getattr(found[0], what)
         known = set(self.scope.parameters)
         return type if type is not None and mentioned(type) <= known and not leaves_open(type, known) else None
 

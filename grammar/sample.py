@@ -18,6 +18,7 @@ from ein.grammar.attempt import MAX_CHOICES, Attempt, DeadEnd
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Diagnostic, EinError, Span
+from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import (
@@ -62,7 +63,7 @@ class Sampler:
             message = f"`{grammar.name}` does not say its input"
             raise EinError((Diagnostic("E701", message, help="write `input im[3, 32, 32]`, or give --input"),))
         space = Space(grammar)
-        space.settle()
+        settle(space)
         return cls(grammar, limits or grammar.limits, space)
 
     def draw(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from heapq import heappop, heappush
-from itertools import count
-from math import inf
+from dataclasses import replace
 from typing import Any
 
 from ein.grammar import cfg
@@ -14,7 +11,6 @@ from ein.grammar.arguments import is_kind, wrong_kind
 from ein.grammar.cfg import Cost, Grammar
 from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import EinError, Span, fail
-from ein.grammar.names import free_of_alternative
 from ein.grammar.numbers import MAX_SET, Formula, Inapplicable
 from ein.grammar.steps import (
     Apply,
@@ -33,7 +29,6 @@ from ein.grammar.steps import (
     Unpack,
     Variables,
     assign,
-    calls,
     fewest,
     keeps_type,
     refusal,
@@ -45,15 +40,6 @@ from ein.grammar.types import Bundle, ValueType, bundle, rank
 MAX_INSTANCES = 10_000
 MAX_COPIES = 4096
 MAX_UNROLLED = 100_000
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A program whose minimum is known when those of `left` more instances are."""
-
-    instance: Instance
-    program: Program
-    left: int
 
 
 class Space:
@@ -347,84 +333,6 @@ class Space:
 
     def least(self, program: Program) -> float:
         return sum(self.minimum(step) for step in program)
-
-    def settle(self) -> None:
-        """Finds the instances that can be reached and sets their minima; inf: it never ends."""
-        reached = self._reach()
-        users: dict[Instance, list[_Waiting]] = {instance: [] for instance in reached}
-        ready: list[tuple[float, int, Instance]] = []
-        numbers = count()
-        for instance, programs in reached.items():
-            instance.minimum = inf
-            for program in programs:
-                used = {call.instance for call in calls(program)}
-                waiting = _Waiting(instance, program, len(used))
-                for each in used:
-                    users[each].append(waiting)
-                if not used:
-                    heappush(ready, (self.least(program), next(numbers), instance))
-        while ready:
-            least, _, instance = heappop(ready)  # the smallest of all that are left, so nothing can lower it
-            if instance.minimum < inf:
-                continue
-            instance.minimum = least
-            for waiting in users[instance]:
-                waiting.left -= 1
-                if not waiting.left:
-                    heappush(ready, (self.least(waiting.program), next(numbers), waiting.instance))
-        self.settled = True
-
-    def _reach(self) -> dict[Instance, list[Program]]:
-        """Programs of all instances as far as they can be told without a type; a choice or count that
-        needs one stands for every value, and then counts as the single cheapest operator."""
-        programs: dict[Instance, list[Program]] = {}
-        stack = [self.start]
-        while stack:
-            instance = stack.pop()
-            if instance in programs:
-                continue
-            reasons: list[Inapplicable] = []
-            found = programs[instance] = list(self._untyped(instance, reasons))
-            if not found:
-                self.refused[instance] = reasons
-            for program in found:
-                stack += [call.instance for call in calls(program) if call.instance not in programs]
-        return programs
-
-    def _untyped(self, instance: Instance, reasons: list[Inapplicable]) -> Iterator[Program]:
-        for alternative in instance.rule.alternatives:
-            needs = free_of_alternative(alternative) - set(instance.env)
-            if needs:
-                yield from self._partial(alternative, instance)
-                continue
-            for _, _, full in self.assignments(alternative, instance.env, reasons):
-                try:
-                    if alternative.guard is None or alternative.guard.evaluate(full):
-                        yield self.ground(alternative.body, full)
-                except Inapplicable as error:
-                    reasons.append(error.bare())
-
-    def _partial(self, alternative: cfg.Alternative, instance: Instance) -> Iterator[Program]:
-        """What is known of an alternative that needs dimensions: the rules it calls by known values."""
-        yield tuple(self._known_parts(alternative.body, instance.env))
-
-    def _known_parts(self, term: cfg.Term, env: Mapping[str, Any]) -> Iterator[Step]:
-        match term:
-            case cfg.RuleUse(_, values) if all(value.names <= set(env) for value in values):
-                try:
-                    yield from self.ground(term, env)
-                except Inapplicable:
-                    return
-            case cfg.Series(parts) | cfg.Parallel(parts):
-                for part in parts:
-                    yield from self._known_parts(part, env)
-            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
-                yield from self._known_parts(body, env)
-            case cfg.Let(bindings, body):
-                for part in (*(value for _, value in bindings), body):
-                    yield from self._known_parts(part, env)
-            case _:
-                return
 
 
 def _check_kinds(operator: cfg.Operator, given: tuple[tuple[str, Any], ...], use: cfg.Use) -> None:

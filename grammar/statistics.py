@@ -13,7 +13,7 @@ from typing import Any
 from ein.grammar import cfg
 from ein.grammar.criticality import growth
 from ein.grammar.diagnostics import Diagnostic, EinError, Span
-from ein.grammar.partial import parts
+from ein.grammar.minima import settle
 from ein.grammar.reach import reach
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
@@ -106,7 +106,7 @@ def statistics(grammar: cfg.Grammar) -> Statistics | None:
     if grammar.start is None:
         return None
     space = Space(grammar)
-    space.settle()
+    settle(space)
     reached = reach(space) if grammar.input is not None else None
     grown = growth(space, reached.dead if reached is not None else ())
     rules = [rule for rule in grammar.rules.values() if not rule.name.startswith("arch ")]
@@ -127,7 +127,7 @@ def statistics(grammar: cfg.Grammar) -> Statistics | None:
 def _operators(term: cfg.Term) -> set[str]:
     if isinstance(term, cfg.Use):
         return {term.overloads[0].name}
-    return {name for part in parts(term) for name in _operators(part)}
+    return {name for part in cfg.parts(term) for name in _operators(part)}
 
 
 def _measure(grammar: cfg.Grammar, space: Space) -> Measured:

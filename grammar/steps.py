@@ -252,34 +252,33 @@ def refusal(step: Apply, reason: Inapplicable) -> Inapplicable:
     return Inapplicable("{}", step.span, (_Refused(step, reason),))
 
 
-def holds_rule(step: Step) -> bool:
+def inside(step: Step) -> tuple[Program, ...]:
+    """The programs that a step is made of; of a macro that waits for its type there is none yet."""
     match step:
-        case Apply() | Load() | Pack() | Unpack() | Meet():
-            return False
-        case Call():
-            return True
         case Fork() | Bind():
-            return any(holds_rule(inner) for program in step.programs for inner in program)
+            return step.programs
         case Copy(_, program) | Loop(_, program):
-            return any(map(holds_rule, program))
-        case Enter(macro, _, program):
-            return any(map(holds_rule, program)) if program is not None else has_rule(macro.body)
+            return (program,)
+        case Enter(_, _, program) if program is not None:
+            return (program,)
+        case _:
+            return ()
+
+
+def holds_rule(step: Step) -> bool:
+    if isinstance(step, Call):
+        return True
+    if isinstance(step, Enter) and step.program is None:
+        return has_rule(step.macro.body)
+    return any(holds_rule(inner) for program in inside(step) for inner in program)
 
 
 def calls(program: Program) -> Iterator[Call]:
     for step in program:
-        match step:
-            case Call():
-                yield step
-            case Fork() | Bind():
-                for inner in step.programs:
-                    yield from calls(inner)
-            case Copy(_, inner) | Loop(_, inner):
-                yield from calls(inner)
-            case Enter(_, _, program_) if program_ is not None:
-                yield from calls(program_)
-            case _:
-                pass
+        if isinstance(step, Call):
+            yield step
+        for inner in inside(step):
+            yield from calls(inner)
 
 
 def rule_uses(program: Program) -> int:
@@ -290,54 +289,29 @@ def rule_uses(program: Program) -> int:
         match stack.pop():
             case Call() | cfg.RuleUse():
                 count += 1
-            case Fork(programs) | Bind(programs=programs):
-                stack += [step for inner in programs for step in inner]
-            case Copy(_, inner) | Loop(_, inner):
-                stack += inner
-            case Enter(macro, _, inner_program):
-                stack += inner_program if inner_program is not None else (macro.body,)
-            case cfg.Series(parts) | cfg.Parallel(parts):
-                stack += parts
-            case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
-                stack.append(body)
-            case cfg.Let(bindings, body):
-                stack += [body, *(value for _, value in bindings)]
-            case _:
-                pass
+            case Enter(macro, _, None):
+                stack.append(macro.body)
+            case Apply() | Fork() | Copy() | Loop() | Enter() | Bind() | Load() | Pack() | Unpack() | Meet() as step:
+                stack += [each for inner in inside(step) for each in inner]
+            case term:
+                stack += cfg.parts(term)
     return count
 
 
 def names_values(program: Program) -> bool:
     """Whether a variable is set or read in a program, rules apart."""
     for step in program:
-        match step:
-            case Bind() | Load() | Pack() | Unpack():
-                return True
-            case Fork(programs) if any(map(names_values, programs)):
-                return True
-            case Copy(_, inner) | Loop(_, inner) if names_values(inner):
-                return True
-            case Enter(macro, _, None) if mentions_let(macro.body):
-                return True
-            case Enter(_, _, inner) if inner is not None and names_values(inner):
-                return True
-            case _:
-                pass
+        if isinstance(step, Bind | Load | Pack | Unpack) or any(map(names_values, inside(step))):
+            return True
+        if isinstance(step, Enter) and step.program is None and mentions_let(step.macro.body):
+            return True
     return False
 
 
 def mentions_let(term: cfg.Term) -> bool:
-    match term:
-        case cfg.Let() | cfg.Variable() | cfg.Unpacked():
-            return True
-        case cfg.RuleUse(packed=packed):
-            return bool(packed)
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return any(map(mentions_let, parts))
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body):
-            return mentions_let(body)
-        case cfg.Use():
-            return False
+    if isinstance(term, cfg.Let | cfg.Variable | cfg.Unpacked):
+        return True
+    return (isinstance(term, cfg.RuleUse) and bool(term.packed)) or any(map(mentions_let, cfg.parts(term)))
 
 
 def unpack(names: tuple[str, ...], packed: ValueType, variables: Variables) -> ValueType:
@@ -401,30 +375,9 @@ def equal_members(input: ValueType, count: int, span: Span) -> ValueType:
 
 
 def has_rule(term: cfg.Term) -> bool:
-    match term:
-        case cfg.Use():
-            return False
-        case cfg.RuleUse():
-            return True
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return any(map(has_rule, parts))
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
-            return has_rule(body)
-        case cfg.Let(bindings, body):
-            return has_rule(body) or any(has_rule(value) for _, value in bindings)
-        case cfg.Variable():
-            return False
+    return isinstance(term, cfg.RuleUse) or any(map(has_rule, cfg.parts(term)))
 
 
 def fewest(term: cfg.Term) -> int:
-    match term:
-        case cfg.Use() | cfg.RuleUse():
-            return 1
-        case cfg.Series(parts) | cfg.Parallel(parts):
-            return sum(map(fewest, parts))
-        case cfg.Copies(body) | cfg.Repeated(body) | cfg.Expanded(_, body) | cfg.Unpacked(_, body):
-            return fewest(body)
-        case cfg.Let(bindings, body):
-            return fewest(body) + sum(fewest(value) for _, value in bindings)
-        case cfg.Variable():
-            return 0
+    """The fewest modules of a term whose type is not known: one for each operator and rule that stands in it."""
+    return isinstance(term, cfg.Use | cfg.RuleUse) + sum(map(fewest, cfg.parts(term)))

@@ -16,6 +16,7 @@ from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivation import Derivation
 from ein.grammar.diagnostics import Source
+from ein.grammar.minima import settle
 from ein.grammar.options import options
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
@@ -36,7 +37,7 @@ def grammar() -> Grammar:
 @cache
 def space() -> Space:
     made = Space(grammar())
-    made.settle()
+    settle(made)
     return made
 
 

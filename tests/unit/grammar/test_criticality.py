@@ -13,6 +13,7 @@ from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, check, declared_grammar, load_grammar
 from ein.grammar.criticality import Growth, growth
 from ein.grammar.diagnostics import Diagnostic, Source
+from ein.grammar.minima import settle
 from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
 from ein.grammar.supercritical import supercritical
@@ -27,7 +28,7 @@ def source(rules: str) -> Source:
 
 def grown(what: str | Source, request: Request | None = None) -> Growth:
     space = Space(load_grammar(what, request))
-    space.settle()
+    settle(space)
     return growth(space)
 
 
@@ -38,7 +39,7 @@ def warned(rules: str) -> list[Diagnostic]:
 def untried(what: str | Source) -> tuple[Growth, Diagnostic | None]:
     """Without the draws that `check` tries."""
     space = Space(declared_grammar(what))
-    space.settle()
+    settle(space)
     found = growth(space)
     return found, supercritical(space.grammar, found)
 

@@ -20,6 +20,7 @@ from ein.grammar.cfg import Limits, Operator
 from ein.grammar.check import check, declared_grammar
 from ein.grammar.diagnostics import EinError, Source
 from ein.grammar.load import library_names
+from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.reach import Place, Reach, anywhere, reach
 from ein.grammar.shapes import Anything, Shape, Side, Sides, Some, beside, form, meet
@@ -283,7 +284,7 @@ def settled(source: str | Source) -> Space | None:
     """The space of a grammar that can be drawn from."""
     try:
         space = Space(declared_grammar(source))
-        space.settle()
+        settle(space)
     except EinError:
         return None
     return None if any(instance.minimum == inf for instance in space.instances.values()) else space
