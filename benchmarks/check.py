@@ -123,7 +123,7 @@ import sys
 from time import process_time
 from ein.grammar.diagnostics import Source
 from ein.grammar.check import check
-import ein.grammar.analysis, ein.grammar.prove
+import ein.grammar.analyses.analysis, ein.grammar.bodies.prove
 source = Source("stages.ein", sys.argv[1])
 began = process_time()
 found = check(source)[1]

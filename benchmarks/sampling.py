@@ -16,7 +16,7 @@ from time import process_time
 
 from ein.grammar.cfg import Limits
 from ein.grammar.check import load_grammar
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 
 LEAST = 500
 """Draws, however long they take."""

@@ -17,8 +17,8 @@ from time import perf_counter
 from typing import Any
 
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.search.evolution import Evolution
 from ein.search.executor import Inline, Outcome
 from ein.search.loop import run

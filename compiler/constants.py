@@ -10,8 +10,8 @@ from ein.compiler.forward import forward
 from ein.compiler.naming import Naming
 from ein.compiler.program import Program, Slot
 from ein.compiler.source import Group, layout
-from ein.grammar.elements import is_truth
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.elements import is_truth
+from ein.grammar.bodies.tensors import Step
 
 HOME = "constant"
 """Where they are kept: no key of a use is called so, for those end in a number."""

@@ -14,7 +14,7 @@ from ein.compiler.draw_graph import graph_picture
 from ein.compiler.graph import OpGraph
 from ein.compiler.layout import LayoutError, render
 from ein.compiler.lower import lower
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.term import TypedTerm
 
 __all__ = ["DPI", "SUFFIXES", "VIEWS", "Drawable", "draw", "picture", "to_dot", "to_png", "to_svg"]

@@ -19,7 +19,7 @@ from ein.compiler.program import Program, Slot, program
 from ein.compiler.source import WIDTH, Group, layout, quoted
 from ein.compiler.weights import TIED, slots
 from ein.compiler.weights import Slot as Kept
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.tensors import Step
 
 MAX_ATTRIBUTE = 24
 """Characters of an operator's name that go into the name of its layer."""

@@ -27,9 +27,9 @@ from ein.compiler.source import (
     Row,
     number,
 )
-from ein.grammar.elements import COMPARISONS, is_truth
-from ein.grammar.tensors import Step
-from ein.grammar.vetted import FUNCTIONS, LAYERS, Required
+from ein.grammar.bodies.elements import COMPARISONS, is_truth
+from ein.grammar.bodies.tensors import Step
+from ein.grammar.bodies.vetted import FUNCTIONS, LAYERS, Required
 
 ATTENTION = "F.scaled_dot_product_attention"
 _INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ein.compiler.source import ATOM, COMPARISON, PRODUCT, Doc, Expression, Group, Hole, Row, number
-from ein.grammar.elements import is_truth
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.elements import is_truth
+from ein.grammar.bodies.tensors import Step
 
 _CHANNELS = {2: "F.dropout1d", 3: "F.dropout2d", 4: "F.dropout3d"}
 """By the number of axes: dropout of the first one, channels."""

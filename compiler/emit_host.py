@@ -7,8 +7,8 @@ from sys import stdlib_module_names
 from typing import Any
 
 from ein.compiler.source import Doc, Expression, Group, Hole, number
+from ein.grammar.bodies.tensors import Step
 from ein.grammar.host import Host, HostUse
-from ein.grammar.tensors import Step
 
 
 def hosts(steps: Iterable[Step]) -> tuple[Host, ...]:

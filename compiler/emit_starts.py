@@ -15,7 +15,7 @@ from ein.compiler.program import Program, Slot, start_program
 from ein.compiler.source import ATOM, Doc, Group, Row, layout
 from ein.compiler.weights import Slot as Kept
 from ein.compiler.weights import Start, slots, start
-from ein.grammar.tensors import Body
+from ein.grammar.bodies.tensors import Body
 
 _INDENT = 8
 _FRESH = frozenset(("pointwise", "reduce", "einsum", "along", "concat", "stack", "as_float", "eye"))

@@ -7,7 +7,7 @@ from math import prod
 from ein.compiler.source import Doc, Expression, Group, Row
 from ein.compiler.source import number as literal
 from ein.compiler.weights import Sizes, Start, start
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.tensors import Step
 
 
 def made(begin: Start, sizes: Sizes) -> Group:

@@ -12,7 +12,7 @@ from ein.compiler import emit_body
 from ein.compiler.program import Program, Slot
 from ein.compiler.source import Expression, Hole, Row, fill, flat, holes
 from ein.compiler.weights import Sizes
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.tensors import Step
 
 MAX_CALLS = 3
 """Calls in one line."""

@@ -16,11 +16,11 @@ from ein.compiler.lower import lower
 from ein.compiler.nodes import Input, Use
 from ein.compiler.passes.wires import remove_wires
 from ein.compiler.weights import slots
-from ein.grammar import syntax as s
+from ein.grammar.bodies.tensors import all_steps
 from ein.grammar.cfg import Applied, value_text
-from ein.grammar.derivation import Derivation
-from ein.grammar.printer import print_statement
-from ein.grammar.tensors import all_steps
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.printer import print_statement
 
 VERSION = 1
 

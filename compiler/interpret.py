@@ -13,8 +13,8 @@ from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.operations import OPERATIONS, dropout
 from ein.compiler.weights import TIED, Slot, Start, slots, start
-from ein.grammar.tensors import Body, Step
-from ein.grammar.vetted import LAYERS
+from ein.grammar.bodies.tensors import Body, Step
+from ein.grammar.bodies.vetted import LAYERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ein.grammar.elements import is_truth
-from ein.grammar.tensors import Step
+from ein.grammar.bodies.elements import is_truth
+from ein.grammar.bodies.tensors import Step
 
 Value: TypeAlias = "Tensor | int | float"
 

@@ -18,8 +18,8 @@ from ein.compiler.emit_body import cast
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Use
 from ein.compiler.weights import slots, start
-from ein.grammar.elements import COMPARISONS, is_truth
-from ein.grammar.tensors import Body, Step
+from ein.grammar.bodies.elements import COMPARISONS, is_truth
+from ein.grammar.bodies.tensors import Body, Step
 
 Slot: TypeAlias = tuple[str, str]
 """Where weights are kept: see `ein.compiler.weights.Slot.home`."""

@@ -1,7 +1,7 @@
 """The second witness: operators against torch's meta device, which knows shapes and computes nothing.
 
-`ein.grammar.prove` tests a signature with shape rules of our own. Here every layer and function of a body is asked
-of torch instead, and the steps that come of it are run as the interpreter runs them: in training and evaluation,
+`ein.grammar.bodies.prove` tests a signature with shape rules of our own. Here every layer and function of a body is
+asked of torch instead, and the steps that come of it are run as the interpreter runs them: in training and evaluation,
 with one example and with three. What both have in common is the reading of a body and its names of axes.
 """
 
@@ -17,16 +17,16 @@ from typing import Any
 import torch
 
 from ein.compiler.interpret import Cell, run_steps
-from ein.grammar.bodies import elaborate
+from ein.grammar.bodies.elaborate import elaborate
+from ein.grammar.bodies.prove import plainness, use_text
+from ein.grammar.bodies.tensors import Body, Step, Tape, Value, all_steps
+from ein.grammar.bodies.trials import Trial, trials
+from ein.grammar.bodies.vetted import FUNCTIONS, LAYERS, Facts, Row
 from ein.grammar.cfg import Applied, Operator
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.patterns import Kinds
-from ein.grammar.prove import plainness, use_text
-from ein.grammar.tensors import Body, Step, Tape, Value, all_steps
-from ein.grammar.trials import Trial, trials
 from ein.grammar.types import Tensor, leaves
-from ein.grammar.vetted import FUNCTIONS, LAYERS, Facts, Row
 
 BATCHES = (1, 3)
 

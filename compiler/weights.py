@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
+from ein.grammar.bodies.tensors import Body, Step
+from ein.grammar.bodies.vetted import LAYERS
 from ein.grammar.host import HostUse
-from ein.grammar.tensors import Body, Step
-from ein.grammar.vetted import LAYERS
 
 Sizes: TypeAlias = tuple[int, ...]
 Entries: TypeAlias = Mapping[str, Sizes]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ein.grammar.advice import ending
-from ein.grammar.attempt import Attempt, DeadEnd
-from ein.grammar.blame import blame
+from ein.grammar.analyses.advice import ending
+from ein.grammar.analyses.blame import blame
 from ein.grammar.cfg import Architecture, Grammar, Limits
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.attempt import Attempt, DeadEnd
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import Diagnostic, EinError, Span, fail
 from ein.grammar.numbers import Inapplicable, nearest
 from ein.grammar.space import Space

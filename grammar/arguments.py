@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import EinError, Span, fail
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, nearest
 
 

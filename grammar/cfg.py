@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ein.grammar import syntax as s
 from ein.grammar.computed import Build
 from ein.grammar.diagnostics import Diagnostic, Span
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Choices, Formula, Inapplicable, Lifeless
 from ein.grammar.operators import Application, Applied, Cost, Operator, Parameter, value_text
 from ein.grammar.patterns import Match

@@ -12,18 +12,18 @@ from functools import partial
 from typing import Any
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
+from ein.grammar.analyses.consequences import distinct, independent
 from ein.grammar.computed import compile_type
-from ein.grammar.consequences import distinct, independent
 from ein.grammar.declarations import Declarations
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail, order
 from ein.grammar.expand import Expander
 from ein.grammar.host import MODULE
 from ein.grammar.load import Module, load_modules
 from ein.grammar.names import leaves_open, mentioned
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.printer import print_statement
 from ein.grammar.numbers import Inapplicable, nearest
 from ein.grammar.patterns import Kinds
-from ein.grammar.printer import print_statement
 from ein.grammar.request import Asked, same_form
 from ein.grammar.request import Request as Request
 from ein.grammar.request import parse_limits as parse_limits
@@ -41,8 +41,8 @@ def load_grammar(what: str | Source, request: Request | None = None) -> cfg.Gram
 
 def check(what: str | Source, request: Request | None = None) -> tuple[cfg.Grammar | None, list[Diagnostic]]:
     """The grammar, where there are no errors, and all diagnostics in the order of the file."""
-    from ein.grammar.analysis import analyse, mistyped
-    from ein.grammar.prove import prove
+    from ein.grammar.analyses.analysis import analyse, mistyped
+    from ein.grammar.bodies.prove import prove
 
     diagnostics: list[Diagnostic] = []
     module = load_modules(what, diagnostics)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Inapplicable, formula
 from ein.grammar.patterns import ELEMENT, KIND, Bindings, Kinds, check_kind, no_bare_kind
 from ein.grammar.types import MAX_SIZE, Bundle, Size, Tensor, ValueType, bundle, plain, tensor

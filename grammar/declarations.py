@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, fail
 from ein.grammar.host import MODULE, registered
 from ein.grammar.load import Module
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import nearest
 from ein.grammar.patterns import KIND
 from ein.grammar.scopes import Scope

@@ -12,12 +12,12 @@ from dataclasses import replace
 from itertools import chain, count
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.arguments import bind, bind_declared, check_kind, required, takes, weight_is_sane, wrong_arguments
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
 from ein.grammar.macros import Macros, MacroUse, claim_of
 from ein.grammar.misplaced import LetNames, term_meant, written
 from ein.grammar.names import free_of_alternative, takes_input, variables
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, constant, formula, nearest
 from ein.grammar.resolve import Resolver
 from ein.grammar.scopes import Closure, Context, Meaning, Scope, Value, Variable

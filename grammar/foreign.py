@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ein.grammar.diagnostics import Diagnostic, Span
-from ein.grammar.expected import found, short
-from ein.grammar.lexer import BAD_CHARACTER, Token
-from ein.grammar.table import END
+from ein.grammar.notation.expected import found, short
+from ein.grammar.notation.lexer import BAD_CHARACTER, Token
+from ein.grammar.notation.table import END
 
 if TYPE_CHECKING:
-    from ein.grammar.mistakes import Mistake
+    from ein.grammar.notation.mistakes import Mistake
 
 JOINED = "did you mean `>>`? it joins terms: `a >> b`"
 COMMENTS = "comments begin with `#`"

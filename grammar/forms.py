@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ein.grammar import syntax as s
 from ein.grammar.cfg import Application, Applied, Operator
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Inapplicable, formula, permuted
 from ein.grammar.patterns import KIND
 from ein.grammar.types import Tensor

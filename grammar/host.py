@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ein.grammar import syntax as s
+from ein.grammar.bodies.tensors import Body, Sizes, Step
 from ein.grammar.diagnostics import Label, fail
 from ein.grammar.foreign import STARTS
-from ein.grammar.printer import print_statement
-from ein.grammar.tensors import Body, Sizes, Step
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.printer import print_statement
 from ein.grammar.types import Tensor, ValueType, leaves, plain
 
 Given: TypeAlias = tuple[tuple[str, Any], ...]

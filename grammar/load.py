@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.parser import parse
 from ein.grammar.numbers import nearest
-from ein.grammar.parser import parse
 
 LIBRARY = Path(__file__).parent / "library"
 MAX_BYTES = 1_000_000

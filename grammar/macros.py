@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.arguments import bind_declared
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Label, Span, fail
 from ein.grammar.names import leaves_open, type_names
+from ein.grammar.notation import syntax as s
 from ein.grammar.patterns import Match, compile_pattern
 from ein.grammar.resolve import Resolver
 from ein.grammar.scopes import Closure, Context, Meaning, Scope, Value

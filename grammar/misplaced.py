@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ein.grammar import syntax as s
 from ein.grammar.foreign import COMMENTS, JOINED
+from ein.grammar.notation import syntax as s
 
 
 def term_meant(expr: s.Expr) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import free_names
 
 

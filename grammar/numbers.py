@@ -13,8 +13,8 @@ from itertools import permutations
 from math import isfinite
 from typing import Any, TypeAlias
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import EinError, Span, fail
+from ein.grammar.notation import syntax as s
 from ein.grammar.types import plain
 
 MAX_SET = 10_000

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from ein.grammar import syntax as s
-from ein.grammar.bodies import elaborate
+from ein.grammar.bodies.elaborate import elaborate
+from ein.grammar.bodies.tensors import Body, Sizes
 from ein.grammar.computed import Build
 from ein.grammar.diagnostics import NOWHERE, Span, fail
 from ein.grammar.host import Host
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, Order
 from ein.grammar.patterns import Match
-from ein.grammar.tensors import Body, Sizes
 from ein.grammar.types import Bundle, ValueType, elements, leaves, with_life
 
 
@@ -160,7 +160,7 @@ class Applied:
 
     @cached_property
     def body(self) -> Body:
-        """What it computes, step by step; see `ein.grammar.bodies`."""
+        """What it computes, step by step; see `ein.grammar.bodies.elaborate`."""
         if self.operator.host is not None:
             return self.operator.host.body(self.env, self.input, self.output)
         return elaborate(self.operator.declaration, self.env, self.input, self.output)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span, fail
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Env, Evaluate, Inapplicable, compile_expr, formula, free_names
 from ein.grammar.types import (
     Bundle,

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
 from ein.grammar.names import leaves_open, mentioned
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.parser import parse_expression, parse_limit, parse_type
 from ein.grammar.numbers import Inapplicable, Percentage, evaluate_constant, free_names, nearest
-from ein.grammar.parser import parse_expression, parse_limit, parse_type
 from ein.grammar.scopes import Scope
 from ein.grammar.types import Tensor, ValueType
 

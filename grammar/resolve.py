@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import EinError, Span, fail
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import FUNCTIONS, Choices, Formula, Inapplicable, choices, formula, nearest, no_function
 from ein.grammar.scopes import Closure, Context, Value, Variable
 

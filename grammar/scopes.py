@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import Span
+from ein.grammar.notation import syntax as s
 
 
 @dataclass(frozen=True, slots=True)

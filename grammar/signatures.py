@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
 from ein.grammar.arguments import KINDS, check_kind
 from ein.grammar.computed import compile_type
 from ein.grammar.diagnostics import fail
 from ein.grammar.host import Host, implementation
+from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Evaluate, formula, free_names
 from ein.grammar.patterns import compile_pattern
 from ein.grammar.scopes import Scope

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar import term as t
+from ein.grammar.bodies.tensors import Step, all_steps
 from ein.grammar.diagnostics import EinError, Label, fail
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.tensors import Step, all_steps
 
 _Kept: TypeAlias = tuple[Any, ...]
 

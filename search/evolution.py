@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from random import Random as Generator
 from typing import Any
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.edit import mutate as redraw_subtree
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
-from ein.grammar.edit import mutate as redraw_subtree
-from ein.grammar.sample import Sampler
 from ein.search.operators import Mutate, Random, Size, founder, tournament, youngest
 from ein.search.protocol import TRIES, Proposal, Trial, rebuilt
 

@@ -11,7 +11,7 @@ from itertools import starmap
 from time import perf_counter
 from typing import Any, Protocol
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import EinError
 from ein.search.protocol import Ending
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import fail
 from ein.search.executor import Executor, Outcome
 from ein.search.protocol import TRIES, Proposal, Strategy, Trial

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ein.grammar.derivation import Derivation, read_trace
+from ein.grammar.derivations.derivation import Derivation, read_trace
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
 from ein.grammar.numbers import nearest
-from ein.grammar.sample import Sampler
 from ein.search.evolution import Evolution, population_for, tournament_for
 from ein.search.operators import Size
 from ein.search.protocol import Strategy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ein.grammar.derivation import Derivation
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.search.protocol import Proposal, Trial, score
 
 Random: TypeAlias = Callable[[], float]

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ein.grammar.derivation import Derivation, read_trace
+from ein.grammar.derivations.derivation import Derivation, read_trace
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
-from ein.grammar.sample import Sampler
 
 Kind = Literal["seed", "founder", "child"]
 Ending = Literal["ok", "error", "timeout", "memory", "crash", "refused"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 from ein.search.operators import Size, founder
 from ein.search.protocol import Proposal, Trial
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
-from ein.grammar.sample import Sampler
 from ein.search import results
 from ein.search.executor import Outcome
 from ein.search.protocol import Strategy, Trial

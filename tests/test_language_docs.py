@@ -24,13 +24,13 @@ from pathlib import Path
 import pytest
 
 from ein.cli import run
-from ein.grammar import syntax as s
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source, Span, render_all
-from ein.grammar.parser import parse
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.parser import parse
+from ein.grammar.notation.table import load
 from ein.grammar.request import LIMITS
-from ein.grammar.sample import Sampler
-from ein.grammar.table import load
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "language.md"
@@ -192,9 +192,9 @@ def _meet(node: object, met: set[type]) -> None:
 
 
 def test_what_a_body_can_call_is_listed() -> None:
-    from ein.grammar import axis_functions, vetted
-    from ein.grammar.body_lines import DISTRIBUTIONS
-    from ein.grammar.body_starts import START_FUNCTIONS
+    from ein.grammar.bodies import axis_functions, vetted
+    from ein.grammar.bodies.lines import DISTRIBUTIONS
+    from ein.grammar.bodies.starts import START_FUNCTIONS
 
     section = TEXT[TEXT.index("**What a body can call**") : TEXT.index("**A signature is a claim")]
     listed = {word for quoted in re.findall(r"`(.*?)`", section) for word in re.findall(r"[\w.]+", quoted)}

@@ -93,7 +93,13 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(built: Distribu
 
 def test_the_wheel_holds_what_the_packages_need_beside_python(built: Distributions) -> None:
     names = set(contents(built.wheel))
-    needed = {"ein/py.typed", "ein/__init__.py", "ein/__main__.py", "ein/cli/__init__.py", "ein/grammar/ein.lark"}
+    needed = {
+        "ein/py.typed",
+        "ein/__init__.py",
+        "ein/__main__.py",
+        "ein/cli/__init__.py",
+        "ein/grammar/notation/ein.lark",
+    }
     needed |= {f"ein/grammar/library/{name}.ein" for name in ("std", "einspace", "zoo/resnet8", "zoo/resnet18")}
     assert needed <= names, f"missing: {sorted(needed - names)}"
     licences = {name.rpartition("/")[2] for name in names if "/licenses/" in name}

@@ -9,9 +9,9 @@ from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.permutes import Axes, composed, ordering, permutation
 from ein.compiler.passes.rewritten import Rewritten
+from ein.grammar.bodies.tensors import Step
 from ein.grammar.cfg import Application, Applied
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.tensors import Step
 from ein.grammar.types import Tensor, bundle, leaves, merge
 
 

@@ -11,8 +11,8 @@ from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.weights import Moved
+from ein.grammar.bodies.tensors import Step
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.tensors import Step
 from ein.grammar.types import merge
 
 Arguments: TypeAlias = tuple[tuple[str, Any], ...]

@@ -15,7 +15,7 @@ from ein.grammar.diagnostics import DISTRIBUTION
 
 if TYPE_CHECKING:
     from ein.compiler.graph import OpGraph
-    from ein.grammar.derivation import Derivation
+    from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
     from ein.networks import build, draw, emit, lower, optimise
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 _HOMES = {
-    "Derivation": "ein.grammar.derivation",
+    "Derivation": "ein.grammar.derivations.derivation",
     "Diagnostic": "ein.grammar.diagnostics",
     "EinError": "ein.grammar.diagnostics",
     "OpGraph": "ein.compiler.graph",

@@ -21,9 +21,9 @@ import click
 from ein import training
 from ein.cli.common import amount, folder, report
 from ein.cli.search import Progress, keep, summary
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.files import read_architecture, write
 from ein.grammar.diagnostics import fail
-from ein.grammar.files import read_architecture, write
 from ein.space import Space, load
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from ein.grammar import cfg
-from ein.grammar import syntax as s
+from ein.grammar.bodies.prove import plainness, use_text
+from ein.grammar.bodies.trials import Trial, trials
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Source, Span
 from ein.grammar.host import MODULE, Given, Host, register, registered
 from ein.grammar.load import find
 from ein.grammar.names import type_names
-from ein.grammar.parser import parse
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.parser import parse
 from ein.grammar.patterns import KIND, Kinds
-from ein.grammar.prove import plainness, use_text
 from ein.grammar.scopes import Scope
 from ein.grammar.signatures import operator as compiled
-from ein.grammar.trials import Trial, trials
 from ein.grammar.types import leaves
 from ein.source_text import Text, standing_alone
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ein import training
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.match import derive
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
-from ein.grammar.match import derive
-from ein.grammar.sample import Sampler
 from ein.search.executor import Executor, Fitness, Inline, Outcome
 from ein.search.loop import run
 from ein.search.named import strategy as named_strategy

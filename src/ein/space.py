@@ -10,10 +10,10 @@ from typing import Any
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.check import check as check_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.files import read_architecture
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic
-from ein.grammar.files import read_architecture
-from ein.grammar.sample import Sampler
 
 Path = str | os.PathLike[str]
 

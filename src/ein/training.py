@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.check import Request
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import fail
 from ein.grammar.types import Tensor
 

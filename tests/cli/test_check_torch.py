@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ein.grammar import vetted
+from ein.grammar.bodies import vetted
 from ein.grammar.numbers import Inapplicable
 
 Ein = Callable[..., Any]

@@ -12,8 +12,8 @@ import pytest
 
 from ein.cli.new import PATTERN
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 
 Ein = Callable[..., Any]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from ein.grammar.analyses.statistics import statistics
 from ein.grammar.check import load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
-from ein.grammar.statistics import statistics
 
 Ein = Callable[..., Any]
 GOLDEN = Path(__file__).parents[1] / "golden" / "cli" / "stats.txt"

@@ -91,8 +91,8 @@ def test_the_python_runs(ein: Ein, folder: Path) -> None:
 def test_the_numbers_of_the_text_are_those_of_the_file(ein: Ein, folder: Path) -> None:
     """Four blocks on average, of which 10 % are gates. 600 draws; one false alarm in some thousands."""
     from ein.grammar.check import load_grammar
+    from ein.grammar.derivations.sample import Sampler
     from ein.grammar.diagnostics import Source
-    from ein.grammar.sample import Sampler
 
     (text,) = (text for text in blocks("ein") if "params <=" in text)
     kept = r"rule Block : im[c, h, w] = relu @ 90% | gate @ 10%" + "\n" + r"rule "

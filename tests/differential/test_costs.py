@@ -20,9 +20,9 @@ from ein.compiler.nodes import Use
 from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 from ein.grammar.types import Tensor
 
 COUNT = 500

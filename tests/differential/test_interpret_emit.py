@@ -29,8 +29,8 @@ from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 from ein.grammar.term import TypedTerm
 
 SMALL = {"elements": 200_000, "macs": 3_000_000, "params": 500_000, "modules": 120}
@@ -311,7 +311,7 @@ def test_the_text_does_not_depend_on_the_hash_seed() -> None:
     code = (
         "from ein.compiler.emit import emit; from ein.compiler.lower import lower\n"
         "from ein.compiler.graph import to_text; from ein.compiler.passes import optimise\n"
-        "from ein.grammar.check import load_grammar; from ein.grammar.sample import Sampler\n"
+        "from ein.grammar.check import load_grammar; from ein.grammar.derivations.sample import Sampler\n"
         "sampler = Sampler.of(load_grammar('einspace'))\n"
         "for i in range(30):\n"
         "    graph = lower(sampler.draw(17, i).term)\n"

@@ -18,17 +18,17 @@ import torch
 
 from ein.compiler import verify_ops
 from ein.compiler.verify_ops import disagreements, refusal
-from ein.grammar import vetted
+from ein.grammar.bodies import vetted
+from ein.grammar.bodies.tensors import Tape
+from ein.grammar.bodies.trials import trials
+from ein.grammar.bodies.vetted import ALONG, POINTWISE, REDUCTIONS, Facts
 from ein.grammar.cfg import Operator
 from ein.grammar.check import declared_operators, load_grammar
 from ein.grammar.diagnostics import EinError, Source
 from ein.grammar.load import find, library_names
+from ein.grammar.notation.printer import print_statement
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.patterns import Kinds
-from ein.grammar.printer import print_statement
-from ein.grammar.tensors import Tape
-from ein.grammar.trials import trials
-from ein.grammar.vetted import ALONG, POINTWISE, REDUCTIONS, Facts
 
 WORDS = set(
     "op where param buffer draw let scan over repeat in if else and or not each tied by true false none inf int real"

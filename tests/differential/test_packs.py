@@ -21,7 +21,7 @@ from ein.compiler.emit import weight_map
 from ein.compiler.graph import OpGraph, cost
 from ein.compiler.interpret import Interpreter
 from ein.grammar.check import load_grammar
-from ein.grammar.printer import print_statement
+from ein.grammar.notation.printer import print_statement
 
 NAMES = ("metamixer", "graphs", "experts", "structured", "snnk", "kan", "retrieval", "mega", "fields")
 

@@ -18,9 +18,9 @@ from ein.compiler.interpret import Interpreter
 from ein.compiler.lower import lower
 from ein.grammar.architecture import architecture
 from ein.grammar.check import check, load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import Source
-from ein.grammar.printer import print_statement
+from ein.grammar.notation.printer import print_statement
 from ein.grammar.types import Tensor as TensorType
 from ein.grammar.types import leaves
 

@@ -76,7 +76,7 @@ def test_messages_are_those_of_the_golden_file(path: Path) -> None:
 
 def test_every_code_has_a_golden_file() -> None:
     folder = Path(check_module.__file__).parent
-    text = "".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
+    text = "".join(path.read_text("utf-8") for path in sorted(folder.rglob("*.py")))
     codes = set(re.findall(r'"([EW]\d{3})"', text))
     assert codes - set(ELSEWHERE) == {path.stem for path in CASES if re.fullmatch(r"[EW]\d{3}", path.stem)}
 

@@ -23,9 +23,9 @@ from types import FrameType
 from ein import emit, lower
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, render_all
 from ein.grammar.load import LIBRARY
-from ein.grammar.sample import Sampler
 
 SECONDS = 60.0
 """Processor time after which a text counts as one that hangs; the slowest took a tenth of it."""

@@ -14,11 +14,11 @@ from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.options import options
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 from ein.grammar.minima import settle
-from ein.grammar.options import options
-from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
 from ein.grammar.types import Tensor, ValueType, bundle, leaves, tensor
 

@@ -18,11 +18,11 @@ from ein.compiler.draw import VIEWS, to_dot, to_svg
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check, load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source, render_all
 from ein.grammar.load import library_names
-from ein.grammar.sample import Sampler
-from ein.grammar.table import load
+from ein.grammar.notation.table import load
 from ein.search.protocol import Trial
 from ein.search.record import Record
 

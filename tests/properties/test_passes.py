@@ -17,12 +17,12 @@ from ein.compiler.nodes import Use
 from ein.compiler.passes import PIPELINE, Rewritten, attention, convolution, optimise, permutes, wires
 from ein.compiler.weights import carry
 from ein.grammar.architecture import architecture
+from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.derivations.match import derive
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.match import derive
-from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
-from ein.grammar.tensors import Step
 
 TIMES = 200
 

@@ -21,7 +21,7 @@ from ein.compiler.draw import VIEWS, to_dot
 from ein.grammar.check import check
 from ein.grammar.architecture import architecture
 from ein.grammar.diagnostics import EinError, render_all
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 
 def work(path):
     try:

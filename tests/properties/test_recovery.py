@@ -10,8 +10,8 @@ import pytest
 
 from ein.grammar.check import check
 from ein.grammar.diagnostics import Diagnostic, EinError, Source
-from ein.grammar.lexer import Token, tokenize
 from ein.grammar.load import find
+from ein.grammar.notation.lexer import Token, tokenize
 
 STEP = 17
 """The quick run plants at every so-manieth place."""

@@ -19,10 +19,10 @@ import pytest
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
-from ein.grammar.match import derive
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.match import derive
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.numbers import Order
-from ein.grammar.sample import Sampler
 
 from .enumerated_terms import printed, shown
 from .enumerated_types import Type, Value

@@ -27,9 +27,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 from ein.search.evolution import Evolution
 from ein.search.executor import Fitness, Inline, Outcome
 from ein.search.loop import run

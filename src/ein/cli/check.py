@@ -14,7 +14,7 @@ from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail, order
 from ein.grammar.request import Request
 
 if TYPE_CHECKING:
-    from ein.grammar.statistics import Statistics
+    from ein.grammar.analyses.statistics import Statistics
 
 
 @click.command("check")
@@ -67,7 +67,7 @@ def check_command(
 def _figures(grammar: Grammar, tell_them: bool) -> Statistics | None:
     """None for a file without rules to draw from."""
     from ein.cli.statistics import describe
-    from ein.grammar.statistics import statistics
+    from ein.grammar.analyses.statistics import statistics
 
     found = statistics(grammar)
     if found is not None and tell_them:
@@ -116,9 +116,9 @@ def fmt_command(files: tuple[str, ...], only_check: bool) -> int:
     ein fmt my.ein
     ein fmt --check *.ein
     """
-    from ein.grammar.files import write
+    from ein.grammar.derivations.files import write
     from ein.grammar.load import find
-    from ein.grammar.printer import format_source
+    from ein.grammar.notation.printer import format_source
 
     changed = 0
     for file in files:

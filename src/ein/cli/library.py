@@ -16,7 +16,7 @@ import click
 from ein.cli.common import json_option, print_json
 
 if TYPE_CHECKING:
-    from ein.grammar import syntax as s
+    from ein.grammar.notation import syntax as s
 
 SECTION = re.compile(r"(?m)^# --- (.*)$")
 HEADINGS = ("Grammars", "Architectures", "Operators and blocks")
@@ -89,9 +89,9 @@ def _entries() -> list[Entry]:
 
 def _module(name: str) -> Iterator[Entry]:
     """A module of the library with its first comment; of a module of operators what it declares."""
-    from ein.grammar import syntax as s
     from ein.grammar.load import find
-    from ein.grammar.parser import parse
+    from ein.grammar.notation import syntax as s
+    from ein.grammar.notation.parser import parse
 
     source, _, _ = find(name)
     file, _ = parse(source)
@@ -110,7 +110,7 @@ def _module(name: str) -> Iterator[Entry]:
 
 def _declared(file: s.File) -> Iterator[Entry]:
     """Operators, their overloads together, and macros, under the headings of the file."""
-    from ein.grammar import syntax as s
+    from ein.grammar.notation import syntax as s
 
     sections = [(match.start(), match[1]) for match in SECTION.finditer(file.source.text)]
     declared = [item for item in file.statements if isinstance(item, s.OpDecl | s.MacroDecl)]
@@ -128,15 +128,15 @@ def _call(declaration: s.OpDecl | s.MacroDecl) -> str:
 
 
 def _parameter(parameter: s.Parameter) -> str:
-    from ein.grammar.printer import print_expression
+    from ein.grammar.notation.printer import print_expression
 
     return parameter.name if parameter.default is None else f"{parameter.name} = {print_expression(parameter.default)}"
 
 
 def _about(declaration: s.OpDecl | s.MacroDecl) -> str:
     """The type of an operator; the term of a macro."""
-    from ein.grammar import syntax as s
-    from ein.grammar.printer import print_expression, print_type
+    from ein.grammar.notation import syntax as s
+    from ein.grammar.notation.printer import print_expression, print_type
 
     if isinstance(declaration, s.OpDecl):
         return f"{print_type(declaration.input)} -> {print_type(declaration.output)}"

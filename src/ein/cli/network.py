@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ein.cli.common import FiniteRange, amount, folder, json_option, print_json, request, request_options
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 
 if TYPE_CHECKING:
     from ein.compiler.graph import OpGraph
@@ -19,7 +19,7 @@ _DIRECTIONS = {"down": "TB", "right": "LR", None: None}
 
 
 def _read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
-    from ein.grammar.files import read_architecture
+    from ein.grammar.derivations.files import read_architecture
 
     return read_architecture(arch, request(settings, input, output))
 
@@ -52,7 +52,7 @@ def show_command(
 
 
 def _show(derivation: Derivation) -> None:
-    from ein.grammar.files import laid_out
+    from ein.grammar.derivations.files import laid_out
 
     cost = derivation.cost
     click.echo(f"{derivation.id}")
@@ -106,7 +106,7 @@ def compile_command(
     ein compile zoo/resnet18 --input "im[1, 64, 64]" --output "vec[7]"
     """
     from ein.compiler.graph import to_text
-    from ein.grammar.files import write
+    from ein.grammar.derivations.files import write
     from ein.networks import describe, emit, lower, optimise
 
     derivation = _read(arch, settings, input, output)

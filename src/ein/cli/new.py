@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from ein.grammar.derivations.files import write
 from ein.grammar.diagnostics import fail
-from ein.grammar.files import write
-from ein.grammar.table import load
+from ein.grammar.notation.table import load
 
 PATTERN = Path(__file__).with_name("new.ein")
 NEXT = """\

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ein.cli.common import amount, folder, json_option, print_json, request, request_options, seed_option, tell
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 
 
 class SizeRange(click.ParamType[tuple[int, int]]):
@@ -58,8 +58,8 @@ def sample_command(
     ein sample my.ein -n 100 --seed 7 -o drawn/ --limit "params <= 1M"
     """
     from ein.grammar.check import load_grammar
-    from ein.grammar.files import derivation_text, write
-    from ein.grammar.sample import Sampler
+    from ein.grammar.derivations.files import derivation_text, write
+    from ein.grammar.derivations.sample import Sampler
 
     checked = load_grammar(grammar, request(settings, input, output, limits))
     tell(warning for warning in checked.warnings if warning.code != "W704")

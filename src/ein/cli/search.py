@@ -128,7 +128,7 @@ def _finish(space: Any, out: str | None, with_test: bool) -> Any:
 
 def keep(out: Path, best: Any, trial: Trial) -> list[Path]:
     """The best as text, code and picture; raises EinError where they cannot be written."""
-    from ein.grammar.files import derivation_text, write
+    from ein.grammar.derivations.files import derivation_text, write
     from ein.networks import draw, emit
 
     scores = ", ".join(f"{name} {value:.4f}" for name, value in trial.scores.items())
@@ -234,7 +234,7 @@ def export_command(directory: str, out: str | None) -> None:
     \b
     ein export runs/a -o runs/a.jsonl
     """
-    from ein.grammar.files import write
+    from ein.grammar.derivations.files import write
     from ein.search.study import Study
 
     lines = list(Study.read(directory).to_jsonl())

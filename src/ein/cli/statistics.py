@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
+from ein.grammar.analyses.statistics import SEED, DeadEnds, Measured, Statistics
+from ein.grammar.derivations.sample import DEAD_ENDS
 from ein.grammar.diagnostics import render
-from ein.grammar.sample import DEAD_ENDS
-from ein.grammar.statistics import SEED, DeadEnds, Measured, Statistics
 
 SHOWN = 5
 """Dead ends that are told apart; the rest are summed."""

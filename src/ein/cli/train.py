@@ -11,7 +11,7 @@ import click
 
 from ein.cli.common import FiniteRange, folder, json_option, print_json, request, request_options, seed_option
 from ein.cli.network import ARCH
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import fail
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def train_command(
     ein train zoo/resnet8 --data digits --seconds 10 -o runs/resnet8
     ein train drawn/einspace-7-0.ein --data digits --epochs 30 --train lr=0.01 --test
     """
-    from ein.grammar.files import read_architecture
+    from ein.grammar.derivations.files import read_architecture
     from ein.networks import emit
     from ein.runtime.settings import TrainSettings
     from ein.training import Data
@@ -138,7 +138,7 @@ def _run(
 
 
 def _keep(target: Path, derivation: Derivation, record: dict[str, Any]) -> None:
-    from ein.grammar.files import derivation_text, write
+    from ein.grammar.derivations.files import derivation_text, write
     from ein.networks import emit
 
     write(target / "net.py", emit(derivation))

@@ -21,9 +21,9 @@ from ein.compiler.lower import lower
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Application
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import NOWHERE, Source
-from ein.grammar.sample import Sampler
 from ein.grammar.term import Named, Op, Series, TypedTerm, walk
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "draw"

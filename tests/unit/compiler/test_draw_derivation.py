@@ -6,9 +6,9 @@ from ein.compiler.draw_derivation import derivation_picture
 from ein.compiler.draw_dot import Picture
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import NOWHERE, Source
-from ein.grammar.sample import Sampler
 from ein.grammar.term import Named, Op, Series, TypedTerm, walk
 
 SPACE = """ein 1

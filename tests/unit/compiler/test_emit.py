@@ -22,9 +22,9 @@ from ein.compiler.load import load
 from ein.compiler.lower import lower
 from ein.compiler.passes import optimise
 from ein.grammar.architecture import architecture
+from ein.grammar.bodies.vetted import FUNCTIONS, LAYERS, Required, Row
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import Source
-from ein.grammar.vetted import FUNCTIONS, LAYERS, Required, Row
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "emit"
 

@@ -11,9 +11,9 @@ from ein.compiler.interpret import Interpreter, initialise
 from ein.compiler.lower import lower
 from ein.compiler.weights import Moved, Start, carry, start, then
 from ein.grammar.architecture import architecture
+from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import Source
-from ein.grammar.tensors import Step
 
 
 def graph_of(text: str) -> OpGraph:

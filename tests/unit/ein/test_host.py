@@ -19,8 +19,8 @@ from ein.compiler.interpret import Interpreter
 from ein.compiler.load import load as load_source
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.files import derivation_text
 from ein.grammar.diagnostics import Diagnostic, Source
-from ein.grammar.files import derivation_text
 from ein.grammar.host import forget, registered
 from ein.source_text import standing_alone
 

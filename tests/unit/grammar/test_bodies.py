@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ein.grammar.bodies.contractions import macs
+from ein.grammar.bodies.tensors import MAX_ELEMENTS, Body
 from ein.grammar.check import check, load_grammar
-from ein.grammar.contractions import macs
 from ein.grammar.diagnostics import Diagnostic, EinError, Source
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.tensors import MAX_ELEMENTS, Body
 from ein.grammar.types import Tensor, ValueType, bundle, tensor
 
 HEAD = "ein 1\nimport std\ntype flag[l] : bool\ntype graph[n, m]\n"

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ein.grammar.architecture import architecture
+from ein.grammar.bodies.tensors import Body, all_steps
 from ein.grammar.cfg import Applied, Cost
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
-from ein.grammar.sample import Sampler
-from ein.grammar.tensors import Body, all_steps
 from ein.grammar.term import Op, cost, walk
 from ein.grammar.ties import check_ties, may_conflict
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ein.grammar.analyses.criticality import Growth, growth
+from ein.grammar.analyses.supercritical import supercritical
 from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, check, declared_grammar, load_grammar
-from ein.grammar.criticality import Growth, growth
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic, Source
 from ein.grammar.minima import settle
-from ein.grammar.sample import Sampler
 from ein.grammar.space import Space
-from ein.grammar.supercritical import supercritical
 
 HEAD = "ein 1\nimport std\ninput im[4, 8, 8]\n"
 BOUND = "\nlimit modules <= 60"

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ein.grammar import sample
 from ein.grammar import term as t
 from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivation import Choices, Derivation, read_trace, replay, trace_text
+from ein.grammar.derivations import sample
+from ein.grammar.derivations.derivation import Choices, Derivation, read_trace, replay, trace_text
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 from ein.grammar.numbers import Inapplicable, Order
-from ein.grammar.sample import Sampler
 
 SCRIPT = """
 from ein.grammar.check import load_grammar
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 for d in Sampler.of(load_grammar("einspace")).samples(200, seed=5):
     print(d.id, d.trace, d.text, d.type, d.cost, d.log10_probability, sep="|")
 """

@@ -8,8 +8,8 @@ import pytest
 
 from ein.grammar.architecture import architecture
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic, Source
-from ein.grammar.sample import Sampler
 
 HEAD = "ein 1\nimport std\ninput im[4, 8, 8]\n"
 

@@ -8,9 +8,9 @@ import pytest
 
 from ein.grammar import term as t
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.derivations.files import derivation_text, read_architecture, write
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
-from ein.grammar.files import derivation_text, read_architecture, write
-from ein.grammar.sample import Sampler
 
 GRAMMAR = """\
 ein 1

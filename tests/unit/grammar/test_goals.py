@@ -11,8 +11,8 @@ import ein
 from ein.compiler.interpret import Interpreter
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic, EinError, Source
-from ein.grammar.sample import Sampler
 from ein.grammar.types import is_dead
 
 HEAD = "ein 1\nimport std\ninput im[4, 8, 8]\n"

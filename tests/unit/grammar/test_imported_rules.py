@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ein.grammar.check import check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic
-from ein.grammar.sample import Sampler
 
 PARTS = """\
 ein 1

@@ -13,10 +13,10 @@ from ein.compiler.interpret import Interpreter
 from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.match import derive
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
-from ein.grammar.match import derive
-from ein.grammar.sample import Sampler
 
 HEAD = "ein 1\ngrammar g(classes = 10)\nimport std\n"
 SPACE = """

@@ -113,7 +113,7 @@ def test_parameters_of_an_imported_file_have_their_defaults(tmp_path: Path) -> N
     )
     root = tmp_path / "root.ein"
     root.write_text('ein 1\ngrammar g(k = 9)\nimport std\nimport "ops.ein"\ninput vec[5]\nrule S = wide >> linear(k)\n')
-    from ein.grammar.sample import Sampler
+    from ein.grammar.derivations.sample import Sampler
 
     assert Sampler.of(load_grammar(str(root))).draw(0).text == "linear(3) >> linear(6) >> linear(9)"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ein.grammar import matrices
-from ein.grammar.matrices import components, contracted, restricted, spectral_radius, totals
+from ein.grammar.analyses import matrices
+from ein.grammar.analyses.matrices import components, contracted, restricted, spectral_radius, totals
 
 Matrix = dict[int, dict[int, float]]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ein.grammar.actions import ACTIONS
 from ein.grammar.diagnostics import Source, render_all
-from ein.grammar.lexer import tokenize
-from ein.grammar.parser import parse
-from ein.grammar.printer import WIDTH, format_source
-from ein.grammar.table import load
+from ein.grammar.notation.actions import ACTIONS
+from ein.grammar.notation.lexer import tokenize
+from ein.grammar.notation.parser import parse
+from ein.grammar.notation.printer import WIDTH, format_source
+from ein.grammar.notation.table import load
 
 FOLDER = Path(__file__).parent / "notation"
 FILES = sorted(FOLDER.glob("*.ein"))
@@ -75,7 +75,7 @@ def test_the_files_use_every_word_and_sign_of_the_language() -> None:
 
 
 def test_the_files_use_every_production_that_makes_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ein.grammar import parser
+    from ein.grammar.notation import parser
 
     used: set[str] = set()
 

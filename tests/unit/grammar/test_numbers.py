@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.notation.parser import parse, parse_expression
+from ein.grammar.notation.syntax import RuleDecl
 from ein.grammar.numbers import (
     Inapplicable,
     Order,
@@ -18,8 +20,6 @@ from ein.grammar.numbers import (
     formula,
     permuted,
 )
-from ein.grammar.parser import parse, parse_expression
-from ein.grammar.syntax import RuleDecl
 
 
 def value(text: str, **env: Any) -> Any:

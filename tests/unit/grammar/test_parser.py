@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ein.grammar import syntax as s
-from ein.grammar import table
-from ein.grammar.actions import ACTIONS
 from ein.grammar.diagnostics import Diagnostic, Source, Span, render
-from ein.grammar.lexer import tokenize
-from ein.grammar.parser import MAX_NESTING, parse, parse_expression, parse_limit, parse_type
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation import table
+from ein.grammar.notation.actions import ACTIONS
+from ein.grammar.notation.lexer import tokenize
+from ein.grammar.notation.parser import MAX_NESTING, parse, parse_expression, parse_limit, parse_type
 
 NOTATION = Path(__file__).parent / "notation"
 LARK = Path(table.__file__).with_name("ein.lark")
@@ -471,7 +471,7 @@ def test_no_mutation_of_a_file_raises(text: str, data: st.DataObject) -> None:
 
 
 def test_the_shipped_table_is_that_of_the_grammar() -> None:
-    assert TABLE.read_text(encoding="utf-8") == table.dumps(table.build()), "run `python -m ein.grammar.table`"
+    assert TABLE.read_text(encoding="utf-8") == table.dumps(table.build()), "run `python -m ein.grammar.notation.table`"
 
 
 def test_the_grammar_builds_in_strict_mode() -> None:
@@ -503,7 +503,8 @@ def test_the_words_of_the_language_are_reserved() -> None:
 
 
 def test_parsing_needs_no_lark() -> None:
-    code = "import sys, ein.grammar.printer as p; p.parse(p.Source('f', 'rule A = a')); print('lark' in sys.modules)"
+    code = "import sys, ein.grammar.notation.printer as p; p.parse(p.Source('f', 'rule A = a'))"
+    code += "; print('lark' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
 

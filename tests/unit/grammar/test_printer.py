@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ein.grammar import syntax as s
 from ein.grammar.diagnostics import EinError, Source, render_all
-from ein.grammar.lexer import tokenize
-from ein.grammar.parser import parse, parse_expression, parse_type
-from ein.grammar.printer import WIDTH, format_source, print_expression, print_file, print_statement, print_type
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.lexer import tokenize
+from ein.grammar.notation.parser import parse, parse_expression, parse_type
+from ein.grammar.notation.printer import WIDTH, format_source, print_expression, print_file, print_statement, print_type
 
 # --- trees of every kind of node
 

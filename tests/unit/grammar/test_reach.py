@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ein.grammar import flow
-from ein.grammar import reach as reach_module
-from ein.grammar.abstract import arguments, outcomes
-from ein.grammar.attempt import Attempt, DeadEnd
+from ein.grammar.analyses import flow
+from ein.grammar.analyses import reach as reach_module
+from ein.grammar.analyses.abstract import arguments, outcomes
+from ein.grammar.analyses.reach import Place, Reach, anywhere, reach
+from ein.grammar.analyses.shapes import Anything, Shape, Side, Sides, Some, beside, form, meet
 from ein.grammar.cfg import Limits, Operator
 from ein.grammar.check import check, declared_grammar
+from ein.grammar.derivations.attempt import Attempt, DeadEnd
 from ein.grammar.diagnostics import EinError, Source
 from ein.grammar.load import library_names
 from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable, Order
-from ein.grammar.reach import Place, Reach, anywhere, reach
-from ein.grammar.shapes import Anything, Shape, Side, Sides, Some, beside, form, meet
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.types import Bundle, Tensor, ValueType, bundle, merge, tensor

@@ -3,8 +3,8 @@
 import pytest
 
 from ein.grammar.check import load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 
 HEAD = "ein 1\ngrammar g(classes = 4)\nimport std\ninput im[4, 16, 16]\noutput vec[classes]\n"
 A = "rule A = relu | norm\n"

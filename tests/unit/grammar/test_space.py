@@ -9,8 +9,8 @@ import pytest
 
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, check, load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic, EinError, Source
-from ein.grammar.sample import Sampler
 from ein.grammar.term import walk
 from ein.grammar.types import tensor
 

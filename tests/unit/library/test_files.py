@@ -6,7 +6,7 @@ import pytest
 
 import ein
 from ein.grammar.load import find, library_names
-from ein.grammar.printer import format_source
+from ein.grammar.notation.printer import format_source
 
 # What fits beside the longest name on a line of 140 characters
 WIDTH = 115

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ein
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.types import leaves
 
 # The least share of attempts that must succeed, over 200 draws

@@ -19,8 +19,8 @@ from ein.compiler.lower import lower
 from ein.compiler.passes import optimise
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, check, load_grammar
-from ein.grammar.derivation import Derivation
-from ein.grammar.match import derive
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.match import derive
 from ein.grammar.space import Space
 
 ARCHITECTURES = ("resnet8", "resnet18", "vit", "mlp_mixer", "einspace/resnet8")

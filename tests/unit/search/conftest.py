@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ein.grammar.check import load_grammar
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
-from ein.grammar.sample import Sampler
 
 TOY = """ein 1
 grammar toy(longest = 24)

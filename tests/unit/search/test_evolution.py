@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.sample import Sampler
 from ein.search.evolution import Evolution, population_for, tournament_for
 from ein.search.named import strategy
 from ein.search.operators import Random

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
-from ein.grammar.sample import Sampler
 from ein.search.executor import Inline, Outcome
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ein.grammar.derivation import Derivation
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.sample import Sampler
 from ein.search.evolution import Evolution
 from ein.search.executor import Inline, Outcome
 from ein.search.loop import run
@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_what_has_ended_and_runs_the_rest_again(sampler: Sampler, t
 SLOW = """
 import sys, time
 from ein.grammar.check import load_grammar
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 from ein.search.executor import Inline
 from ein.search.loop import run
 from ein.search.random_search import RandomSearch

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
-from ein.grammar.sample import Sampler
 from ein.search.operators import founder, tournament, youngest
 from ein.search.protocol import Status, Trial
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
-from ein.grammar.sample import Sampler
 from ein.search.evolution import Evolution
 from ein.search.executor import Inline, Outcome
 from ein.search.loop import run
@@ -284,7 +284,7 @@ FULL = """
 import resource, sys
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import EinError
-from ein.grammar.sample import Sampler
+from ein.grammar.derivations.sample import Sampler
 from ein.search.executor import Inline
 from ein.search.loop import run
 from ein.search.random_search import RandomSearch

@@ -1,0 +1,163 @@
+"""Derivations as files: an `.ein` text that says the space, the choices and the finished term.
+
+A file stands on its own: operators and kinds that the library does not have are copied into it, so
+it gives the same network back when the grammar it came from has changed or is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from ein.grammar import term as t
+from ein.grammar.architecture import architecture
+from ein.grammar.cfg import Grammar, Operator, value_text
+from ein.grammar.check import Request, check, load_grammar
+from ein.grammar.derivations.derivation import Derivation, derivation_id, read_trace, replay
+from ein.grammar.diagnostics import EinError, Source, fail
+from ein.grammar.load import MAX_BYTES, MAX_FILES, find, library_names
+from ein.grammar.minima import settle
+from ein.grammar.notation import syntax as s
+from ein.grammar.notation.parser import parse
+from ein.grammar.notation.printer import format_source, print_statement
+from ein.grammar.numbers import Inapplicable
+from ein.grammar.space import Space
+from ein.grammar.types import leaves
+
+STD = "std"
+
+
+def derivation_text(derivation: Derivation, comment: str = "", name: str = "net") -> str:
+    """The file of a derivation (or of a finished architecture); `read_architecture` reads it back."""
+    grammar = derivation.space.grammar
+    values = ", ".join(f"{key} = {value_text(value)}" for key, value in grammar.env.items())
+    lines = ["ein 1", *(f"# {line}" for line in comment.splitlines()), "", "import std", ""]
+    lines += [print_statement(declaration) for declaration in _kinds(derivation)]
+    lines += [print_statement(operator.declaration) for operator in _own_operators(derivation.term)]
+    if not derivation.finished:
+        space = f'derivation of "{grammar.name}"{f" ({values})" if values else ""}'
+        lines += ["", f'{space} digest "{grammar.digest}" trace "{derivation.trace}"']
+    lines += ["", f"arch {name} : {derivation.input!r} -> {derivation.type!r} = {derivation.text}", ""]
+    return format_source(Source(name, "\n".join(lines)))
+
+
+def laid_out(derivation: Derivation, name: str = "net") -> str:
+    """The term as `arch` in canonical layout, on as many lines as it needs."""
+    text = f"arch {name} : {derivation.input!r} -> {derivation.type!r} = {derivation.text}\n"
+    return format_source(Source(name, text)).rstrip()
+
+
+def _own_operators(term: t.TypedTerm) -> list[Operator]:
+    """Operators of the term that `std` does not declare, overloads together, in order of use."""
+    found: dict[int, Operator] = {}
+    for node in t.walk(term):
+        if isinstance(node, t.Op) and node.applied.operator.module != STD:
+            found |= {id(operator): operator for operator in node.application.overloads}
+    return list(found.values())
+
+
+def _kinds(derivation: Derivation) -> list[s.TypeDecl]:
+    """Declarations of the kinds that `std` does not have."""
+    std = _std_kinds()
+    used = {leaf.kind for node in t.walk(derivation.term) for end in (node.input, node.output) for leaf in leaves(end)}
+    declared = derivation.space.grammar.kinds
+    return [s.TypeDecl(kind, *declared[kind]) for kind in sorted(used) if kind not in std]
+
+
+@cache
+def _std_kinds() -> frozenset[str]:
+    file, _ = parse(find(STD)[0])
+    return frozenset(statement.name for statement in file.statements if isinstance(statement, s.TypeDecl))
+
+
+def read_architecture(what: str, request: Request | None = None) -> Derivation:
+    """The network that `what` names: a library architecture, a file, or `file.ein:name`.
+
+    A derivation file whose space is in the library, or beside or above the file, unchanged, comes back
+    with its rules; else its term stands for it. Raises EinError.
+    """
+    name, path = None, what
+    if ".ein:" in what:
+        path, _, name = what.rpartition(":")
+    request = request or Request()
+    source, _, _ = find(path)
+    grammar = load_grammar(path, request)
+    if name is None and not grammar.architectures and grammar.rules:
+        help = f"draw one from it: `ein sample {what} -n 1 -o DIR`"
+        raise fail("E705", f"`{what}` is a space of architectures, and one architecture is needed", help=help)
+    found = architecture(grammar, name)
+    declared = _declared(source)
+    if declared is None or request.input or request.output:
+        return found
+    known = derivation_id(declared.space, declared.digest, declared.trace)
+    return _with_rules(declared, found, Path(path).parent) or replace(found, recorded=known)
+
+
+def _declared(source: Source) -> s.DerivationDecl | None:
+    file, _ = parse(source)
+    return next((x for x in file.statements if isinstance(x, s.DerivationDecl)), None)
+
+
+def _homes(space: str, folder: Path) -> list[str]:
+    """Where the space of a derivation file may be: the library, or a file beside, above or here that declares it."""
+    if space in library_names():
+        return [space]
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", space):
+        return []
+    declares = re.compile(rf"^\s*grammar\s+{space}\b", re.MULTILINE)
+    places = dict.fromkeys(place.resolve() for place in (folder, folder / "..", Path()))
+    files = [path for place in places for path in sorted(place.glob("*.ein"))[:MAX_FILES] if path.is_file()]
+    return [str(path) for path in files if path.stat().st_size <= MAX_BYTES and declares.search(_text(path))]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | None:
+    """The derivation in its space, where that still is what it was; None otherwise."""
+    homes = (_in_space(home, declared, found) for home in _homes(declared.space, folder))
+    return next((derivation for derivation in homes if derivation is not None), None)
+
+
+def _in_space(home: str, declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
+    parameters = {a.name: a.value for a in declared.arguments if a.name is not None}
+    values = {name: value.value for name, value in parameters.items() if hasattr(value, "value")}
+    request = Request(values, repr(found.input), repr(found.type))
+    try:
+        grammar, _ = check(home, request)
+        if grammar is None or grammar.digest != declared.digest:
+            return None
+        space = _settled(grammar)
+        choices = read_trace(declared.trace)
+        term = replay(space, choices, found.input)
+    except (EinError, Inapplicable, ValueError):
+        return None
+    if t.text(term) != found.text:
+        return None
+    return Derivation(space, choices, found.modules, found.input)
+
+
+def _settled(grammar: Grammar) -> Space:
+    space = Space(grammar)
+    settle(space)
+    return space
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a text whole or not at all. Raises EinError where it cannot be written."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise fail("E605", f"`{path}` cannot be written: {error.strerror}") from None
