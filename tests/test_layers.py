@@ -39,7 +39,7 @@ LAYERS = (
         "grammar",
         "ein.grammar",
         (),
-        {"lark": ("table.py",), "hypothesis": ("strategies.py",)},
+        {"lark": ("notation/table.py",), "hypothesis": ("strategies.py",)},
         lazy=frozenset({"lark"}),
     ),
     Layer(
@@ -179,9 +179,9 @@ def test_no_file_belongs_to_two_layers() -> None:
     ("package", "file", "text", "expected"),
     [
         ("ein.grammar", "check.py", "import torch", "torch is not among"),
-        ("ein.grammar", "parser.py", "import lark", "lark may be imported only by table.py"),
-        ("ein.grammar", "table.py", "from lark import Lark", "lark is heavy"),
-        ("ein.grammar", "table.py", "def f():\n    from lark import Lark", None),
+        ("ein.grammar", "parser.py", "import lark", "lark may be imported only by notation/table.py"),
+        ("ein.grammar", "notation/table.py", "from lark import Lark", "lark is heavy"),
+        ("ein.grammar", "notation/table.py", "def f():\n    from lark import Lark", None),
         ("ein.grammar", "strategies.py", "import hypothesis.strategies as st", None),
         ("ein.grammar", "check.py", "def f():\n    import networkx", "networkx is not among"),
         ("ein.grammar", "check.py", "import grammar.types", "grammar is not among"),

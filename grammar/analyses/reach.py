@@ -41,16 +41,6 @@ Place: TypeAlias = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Entry:
-    """A rule at a shape: what it can come to, who needs to know, and what became of each alternative."""
-
-    outputs: Shapes = field(default_factory=set)
-    users: set[Key] = field(default_factory=set)
-    refusal: Refusal | None = None
-    fates: dict[int, Fate] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class Fate:
     """Whether some value of an alternative's choices applies, whether something can come of it, and if not, why."""
 
@@ -62,6 +52,31 @@ class Fate:
         self.applies |= other.applies
         self.ends |= other.ends
         self.refusal = self.refusal or other.refusal
+
+
+@dataclass(slots=True)
+class Row:
+    """An alternative with the values of its choices; `env` is None where there are none, perhaps with a reason."""
+
+    index: int
+    way: Way
+    env: Mapping[str, Any] | None
+    reason: Inapplicable | None
+    fate: Fate = field(default_factory=Fate)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A rule at a shape: what it can come to, and who needs to know.
+
+    `rows` is None before the first visit; those of which the number is in `stale` are to be gone through again.
+    """
+
+    outputs: Shapes = field(default_factory=set)
+    users: dict[tuple[Key, int], None] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    rows: list[Row] | None = None
+    stale: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +132,7 @@ class _Flow:
         self.entries: dict[Key, Entry] = {}
         self.shapes: dict[Node, int] = {}
         self.waiting: dict[Key, None] = {}
-        self.current: Key | None = None
+        self.current: tuple[Key, int] | None = None
         self.terms = Terms(space.grammar, exact, self.use)
 
     def run(self, seeds: Iterable[Key]) -> set[Shape]:
@@ -136,15 +151,18 @@ class _Flow:
     def fates(self, only: Iterable[Key] | None = None) -> dict[Place, Fate]:
         found: dict[Place, Fate] = {}
         for key in self.entries if only is None else only:
-            for index, fate in self.entries[key].fates.items():
-                found.setdefault((key[0][0], index), Fate()).add(fate)
+            name = key[0][0]
+            for index in range(len(self.rules[name].alternatives)):
+                found.setdefault((name, index), Fate())
+            for row in self.entries[key].rows or ():
+                found[name, row.index].add(row.fate)
         return found
 
     def use(self, term: cfg.RuleUse, shape: Shape, env: Mapping[str, Any]) -> tuple[Shapes, Refusal | None]:
-        """What a rule can come to at a shape, as far as is known by now; the rule being visited is told of more."""
+        """What a rule can come to at a shape, as far as is known by now; the row that asks is told of more."""
         entry = self._entry(self.nodes.use(term.rule, term.arguments, env), shape)
         assert self.current is not None
-        entry.users.add(self.current)
+        entry.users[self.current] = None
         return entry.outputs, entry.refusal
 
     def _entry(self, node: Node, shape: Shape) -> Entry:
@@ -162,17 +180,23 @@ class _Flow:
     def _visit(self, key: Key) -> None:
         (name, _), _ = key
         entry, rule = self.entries[key], self.rules[name]
-        self.current = key
-        entry.fates = {index: Fate() for index in range(len(rule.alternatives))}
+        if entry.rows is None:
+            entry.rows = []
+            try:
+                entry.rows = [row for way in self._ways(rule, *key) for row in self._rows(key[0], rule, way)]
+            except Inapplicable as error:
+                entry.refusal = Refusal(rule.span, "`{}`: {}", (known_name(rule.name), error.reason))
+            entry.stale.update(range(len(entry.rows)))
+        numbers = sorted(entry.stale)
+        entry.stale.clear()
         outputs: Shapes = set()
-        try:
-            for way in self._ways(rule, *key):
-                for index, env, reason in self._rows(key[0], rule, way.env):
-                    outputs |= self._alternative(rule, index, way, env, reason, entry.fates[index])
-        except Inapplicable as error:
-            entry.refusal = Refusal(rule.span, "`{}`: {}", (known_name(rule.name), error.reason))
+        for number in numbers:
+            self.current = (key, number)
+            outputs |= self._row(rule, entry.rows[number])
         if self._grow(entry, outputs):
-            self.waiting.update(dict.fromkeys(entry.users))
+            for user, number in entry.users:
+                self.entries[user].stale.add(number)
+                self.waiting[user] = None
 
     def _ways(self, rule: cfg.Rule, node: Node, shape: Shape) -> Iterator[Way]:
         """The shape as the rule's signature takes it. Raises Inapplicable."""
@@ -186,27 +210,24 @@ class _Flow:
         else:
             yield from ways(rule.signature, rule.match, shape, env, env.keys())
 
-    def _rows(
-        self, node: Node, rule: cfg.Rule, env: Mapping[str, Any]
-    ) -> Iterator[tuple[int, Mapping[str, Any] | None, Inapplicable | None]]:
-        """The values of each alternative's choices; None where there are none, perhaps with the reason."""
+    def _rows(self, node: Node, rule: cfg.Rule, way: Way) -> Iterator[Row]:
         for index, alternative in enumerate(rule.alternatives):
             reasons: list[Inapplicable] = []
-            known = closed(alternative, {*env})
+            known = closed(alternative, {*way.env})
             try:
-                found = list(islice(rows(self.space, known, env, reasons), MAX_ROWS + 1))
+                found = list(islice(rows(self.space, known, way.env, reasons), MAX_ROWS + 1))
             except EinError:
                 found = []
                 reasons.clear()
             if len(found) > MAX_ROWS:
                 if self.exact:
                     raise Exhausted
-                yield index, env, None
+                yield Row(index, way, way.env, None)
                 continue
             for _, _, full in found:
-                yield index, full, None
+                yield Row(index, way, full, None)
             if not found:
-                yield index, None, reasons[0] if reasons else self._guarded(rule, alternative)
+                yield Row(index, way, None, reasons[0] if reasons else self._guarded(rule, alternative))
 
     def _guarded(self, rule: cfg.Rule, alternative: cfg.Alternative) -> Inapplicable | None:
         """A guard over parameters is a switch, and no mistake where it is off."""
@@ -215,25 +236,18 @@ class _Flow:
             return None
         return Inapplicable("its guard holds for nothing that comes", guard.expr.span)
 
-    def _alternative(
-        self,
-        rule: cfg.Rule,
-        index: int,
-        way: Way,
-        env: Mapping[str, Any] | None,
-        reason: Inapplicable | None,
-        fate: Fate,
-    ) -> Shapes:
-        alternative = rule.alternatives[index]
-        if env is None:
-            if reason is not None:
-                refusal = Refusal(reason.span or alternative.span, "{}", (reason.reason,), typed=False)
-                fate.add(Fate(refusal=refusal))
+    def _row(self, rule: cfg.Rule, row: Row) -> Shapes:
+        """What an alternative comes to by now; its fate is noted."""
+        alternative = rule.alternatives[row.index]
+        if row.env is None:
+            if row.reason is not None:
+                refusal = Refusal(row.reason.span or alternative.span, "{}", (row.reason.reason,), typed=False)
+                row.fate = Fate(refusal=refusal)
             return set()
-        frame = Frame(env)
-        found = self.terms.flow(alternative.body, {way.shape}, frame)
-        met = claimed(rule.goal, rule.signature, way, found, known_name(rule.name), frame)
-        fate.add(Fate(frame.applies or bool(found), bool(met), None if met else frame.refusal))
+        frame = Frame(row.env)
+        found = self.terms.flow(alternative.body, {row.way.shape}, frame)
+        met = claimed(rule.goal, rule.signature, row.way, found, known_name(rule.name), frame)
+        row.fate = Fate(frame.applies or bool(found), bool(met), None if met else frame.refusal)
         return met
 
     def _grow(self, entry: Entry, outputs: Shapes) -> bool:

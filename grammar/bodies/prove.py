@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from ein.grammar.bodies.trials import DRAWS, Trial, apart, at_the_edge
+from ein.grammar.bodies.trials import Trial, apart, at_the_edge
 from ein.grammar.cfg import Operator, value_text
 from ein.grammar.diagnostics import Diagnostic, EinError, Label
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.patterns import Kinds
 from ein.grammar.types import elements
+
+FAILURES = 8
+"""Uses that fail, of which the plainest is told."""
 
 Failure: TypeAlias = tuple[Trial, Inapplicable]
 
@@ -26,23 +29,25 @@ def prove(overloads: tuple[Operator, ...], kinds: Kinds) -> list[Diagnostic]:
 
 
 def _prove_one(operator: Operator, kinds: Kinds) -> Diagnostic | None:
-    fits = False
     try:
-        for trials in (apart(operator, kinds), at_the_edge(operator, kinds)):
-            tested, failures = _tested(trials)
-            if failures:
-                return _refuted(operator, *min(failures, key=lambda failure: plainness(failure[0])))
-            fits = fits or tested > 0
+        tested, failures = _tested(apart(operator, kinds))
+        if failures:  # looked on for a plainer one
+            _, failures = _tested(apart(operator, kinds, 2))
+        else:
+            more, failures = _tested(at_the_edge(operator, kinds))
+            tested += more
     except EinError as error:
         return error.diagnostics[0]
-    if not fits:
+    if failures:
+        return _refuted(operator, *min(failures, key=lambda failure: plainness(failure[0])))
+    if not tested:
         text = f"no sizes were found that fit the signature and guards of `{operator.name}`"
         return Diagnostic("W401", text, operator.declaration.span, severity="warning")
     return None
 
 
 def _tested(trials: Iterable[Trial]) -> tuple[int, list[Failure]]:
-    """How many uses were asked for, and those that fail, of which `DRAWS` are enough. What was drawn before is not
+    """How many uses were asked for, and those that fail, of which `FAILURES` are enough. What was drawn before is not
     tried again."""
     tested = 0
     seen = set()
@@ -57,7 +62,7 @@ def _tested(trials: Iterable[Trial]) -> tuple[int, list[Failure]]:
             _ = trial.applied.body
         except Inapplicable as error:
             failures.append((trial, error))
-        if len(failures) >= DRAWS:
+        if len(failures) >= FAILURES:
             break
     return tested, failures
 
