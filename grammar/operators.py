@@ -9,13 +9,14 @@ from typing import Any
 
 from ein.grammar.bodies.elaborate import elaborate
 from ein.grammar.bodies.tensors import Body, Sizes
+from ein.grammar.closed_forms import ClosedForm, closed_form
 from ein.grammar.computed import Build
 from ein.grammar.diagnostics import NOWHERE, Span, fail
 from ein.grammar.host import Host
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, Order
 from ein.grammar.patterns import Match
-from ein.grammar.types import Bundle, ValueType, elements, leaves, with_life
+from ein.grammar.types import Bundle, Regular, ValueType, elements, leaves, with_life
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,10 @@ class Application:
     table: dict[ValueType, Applied | Inapplicable] = field(default_factory=dict)
     tried: set[Operator] = field(default_factory=set)
     """Overloads whose body took these arguments once."""
+    results: dict[ValueType, ValueType | None] = field(default_factory=dict)
+    closed: dict[Regular, dict[Operator, ClosedForm | bool]] = field(default_factory=dict)
+    ready: dict[Regular, tuple[ClosedForm, ...]] = field(default_factory=dict)
+    """Those of which all bodies were tried."""
 
     @property
     def name(self) -> str:
@@ -232,6 +237,42 @@ class Application:
         found = self.table.get(input)
         if found is None:
             found = self.table[input] = self._resolve(input)
+        return found
+
+    def result(self, input: ValueType) -> ValueType | None:
+        """The output of the first overload that fits, or None: what `look` finds, without the reasons."""
+        if input in self.results:
+            return self.results[input]
+        closed = self._closed(input)
+        if closed is None:
+            found = self.look(input)
+            output = found.output if isinstance(found, Applied) else None
+        else:
+            output = next((output for each in closed if (output := each.result(input)) is not None), None)
+        self.results[input] = output
+        return output
+
+    def fits(self, input: ValueType) -> bool:
+        """Whether some overload takes the input; without a table where that is told at once."""
+        closed = self._closed(input)
+        if closed is None:
+            return self.result(input) is not None
+        return any(each.fits(input) for each in closed)
+
+    def _closed(self, input: ValueType) -> tuple[ClosedForm, ...] | None:
+        """The overloads that may take the input; None: they are to be tried one by one."""
+        form = input.regular
+        if form is None:
+            return None
+        found = self.ready.get(form)
+        if found is not None:
+            return found
+        if form not in self.closed:
+            self.closed[form] = {op: closed_form(op, arguments, form) for op, arguments in self.forms}
+        closed = {op: each for op, each in self.closed[form].items() if each is not False}
+        if True in closed.values() or not closed.keys() <= self.tried:  # a body may refuse what its signature takes
+            return None
+        found = self.ready[form] = tuple(each for each in closed.values() if isinstance(each, ClosedForm))
         return found
 
     def at(self, input: ValueType) -> Applied:

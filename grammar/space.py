@@ -93,9 +93,14 @@ class Space:
         self.minima.clear()
         for application in self.grammar.applications.values():
             application.table.clear()
+            application.results.clear()
         self.entries = 0
 
-    # --- options
+    def result(self, application: cfg.Application, input: ValueType) -> ValueType:
+        """The output of what is known to take the input, from the table of the application."""
+        self.entries += 1
+        return application.result(input) or application.at(input).output
+
     def bind(self, instance: Instance, input: ValueType) -> dict[str, Any]:
         """The environment of a rule at a type: its parameters, the dimensions of its signature, `rank`."""
         if instance.rule.packed:

@@ -168,8 +168,11 @@ Variables: TypeAlias = dict[str, ValueType]
 Step: TypeAlias = Apply | Call | Fork | Copy | Loop | Enter | Bind | Load | Pack | Unpack | Meet
 Program: TypeAlias = tuple[Step, ...]
 
+Choice: TypeAlias = tuple[int, tuple[Any, ...]]
+"""The number of an alternative, and the values of its choices."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class Outcome:
     """What an alternative does at a type before its first rule: `rest` of its steps is still to run.
 
@@ -180,32 +183,40 @@ class Outcome:
     modules: int
     minimum: int
     variables: Variables
-    cost: list[Cost] = field(default_factory=list)
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """An alternative with values for its choices. `leading` of its steps stand before the first
-    step that holds a rule; `weight` is the product of the weights of the values."""
+    step that holds a rule; `weight` is the product of the weights of the values.
 
-    choice: tuple[int, tuple[Any, ...]]
+    It is `simple` if nothing stands before its first rule but at most one operator, `first`: then `minimum`, the
+    fewest modules it can come to, does not depend on the type.
+    """
+
+    choice: Choice
     weight: float
     program: Program
     leading: int
     rest: Program
     binds: bool = False
     """Whether its steps name values."""
+    simple: bool = False
+    first: Application | None = None
+    minimum: float = 0
+    begins: bool = False
+    """Whether it is branches or copies that all begin with a rule."""
     outcomes: dict[ValueType, Outcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """The candidates that apply, with cumulative probabilities; `reasons` why others do not."""
+    """The candidates that apply, with cumulative probabilities."""
 
     cumulative: list[float]
     candidates: list[Candidate]
     probabilities: list[float]
-    reasons: tuple[Inapplicable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +242,13 @@ class Instance:
     met: dict[tuple[ValueType, ValueType], ValueType | Inapplicable] = field(default_factory=dict)
     """What the rule's claim makes of an output for an input."""
     minimum: float = 1
+    claims: bool = field(init=False)
+    """Whether its output is looked at when it ends."""
+    deepens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.claims = self.rule.goal is not None
+        self.deepens = 0 if self.rule.anonymous else 1
 
     def __repr__(self) -> str:
         return f"{self.rule.name}({', '.join(map(cfg.value_text, self.values))})" if self.values else self.rule.name

@@ -17,6 +17,9 @@ MAX_SIZE = 2**31
 Size: TypeAlias = "int | tuple[Size, ...]"
 """A dimension: an integer, or how it was put together: `(16, 16)` is 256 made of a grid."""
 
+Regular: TypeAlias = tuple[str, int, int]
+"""Kind, number of axes, and how many tensors side by side have them; all hold floats and are live."""
+
 
 def plain(size: Size) -> int:
     """The dimension as a number."""
@@ -26,7 +29,7 @@ def plain(size: Size) -> int:
 class Tensor:
     """`kind[shape]`, without the batch axis. Made by `tensor`."""
 
-    __slots__ = ("__weakref__", "element", "elements", "form", "kind", "live", "shape", "sizes")
+    __slots__ = ("__weakref__", "element", "elements", "form", "kind", "live", "regular", "shape", "sizes")
 
     kind: str
     shape: tuple[Size, ...]
@@ -38,6 +41,7 @@ class Tensor:
     """Whether the value depends on the network's input; `zeros` gives values that do not."""
     element: str
     """float, int or bool, as the kind is declared."""
+    regular: Regular | None
 
     def __repr__(self) -> str:
         return f"{self.kind}[{', '.join(map(size_text, self.shape))}]"
@@ -49,7 +53,7 @@ class Tensor:
 class Bundle:
     """Two or more values side by side. Made by `bundle`."""
 
-    __slots__ = ("__weakref__", "elements", "live", "members", "rank", "tensors")
+    __slots__ = ("__weakref__", "elements", "live", "members", "rank", "regular", "tensors")
 
     members: tuple[ValueType, ...]
     elements: int
@@ -58,6 +62,7 @@ class Bundle:
     live: bool
     """Whether all members are."""
     tensors: int
+    regular: Regular | None
 
     def __repr__(self) -> str:
         first = self.members[0]
@@ -85,6 +90,7 @@ def tensor(kind: str, shape: Sequence[Size], live: bool = True, element: str = "
         found.sizes = tuple(map(plain, found.shape))
         found.elements = prod(found.sizes)
         found.form = (kind, len(found.shape))
+        found.regular = (*found.form, 1) if live and element == "float" else None
         found = _tensors.setdefault(key, found)
     return found
 
@@ -103,9 +109,18 @@ def bundle(members: Iterable[ValueType]) -> Bundle:
         ranks = set(map(rank, parts))
         found.rank = ranks.pop() if len(ranks) == 1 else None
         found.live = all(part.live for part in parts)
+        found.regular = _regular(parts)
         found.tensors = sum(part.tensors if isinstance(part, Bundle) else 1 for part in parts)
         found = _bundles.setdefault(key, found)
     return found
+
+
+def _regular(parts: tuple[ValueType, ...]) -> Regular | None:
+    first = parts[0].regular
+    if first is None or isinstance(parts[0], Bundle):
+        return None
+    same = all(part.regular == first and isinstance(part, Tensor) for part in parts)
+    return (first[0], first[1], len(parts)) if same else None
 
 
 def leaves(value: ValueType) -> Iterator[Tensor]:

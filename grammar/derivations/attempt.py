@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Limits
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.derivation import retyped
-from ein.grammar.derivations.options import options, outcome, outcome_cost
+from ein.grammar.derivations.options import options, outcome, outcome_cost, refusals
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable, Lifeless
 from ein.grammar.space import Space
@@ -29,7 +30,6 @@ from ein.grammar.steps import (
     Instance,
     Loop,
     Options,
-    Outcome,
     Program,
     Step,
     Variables,
@@ -55,8 +55,44 @@ class DeadEnd(Exception):
         self.made: tuple[Candidate, ...] = ()
 
     @property
+    def place(self) -> Span | None:
+        """Tells dead ends apart, without looking for the reason."""
+        return self.span
+
+    @property
     def reason(self) -> str:
         return self.why.reason if isinstance(self.why, Inapplicable) else self.why
+
+
+class Stuck(DeadEnd):
+    """No alternative of a rule applies to a type; which came nearest is looked for when it is asked."""
+
+    def __init__(self, space: Space, instance: Instance, type: ValueType) -> None:
+        Exception.__init__(self, "type")
+        self.kind = "type"
+        self.made = ()
+        self.at = (space, instance, type)
+
+    @property
+    def place(self) -> Span:
+        return self.at[1].rule.span
+
+    @cached_property
+    def _cause(self) -> tuple[Inapplicable, Span | None]:
+        """The last failure in the order of the file, if all are at one place."""
+        space, instance, type = self.at
+        reasons = [reason for reason in refusals(space, instance, type) if reason.span is not None]
+        if len({reason.span for reason in reasons}) == 1:
+            return reasons[0], reasons[0].span
+        return Inapplicable("no alternative of `{!r}` applies to {!r}", None, (instance, type)), instance.rule.span
+
+    @property
+    def why(self) -> Inapplicable:  # type: ignore[override]
+        return self._cause[0]
+
+    @property
+    def span(self) -> Span | None:  # type: ignore[override]
+        return self._cause[1]
 
 
 @dataclass(slots=True)
@@ -135,31 +171,35 @@ class Attempt:
                 if table is None:
                     table = options(space, instance, type)
                 if not table.candidates:
-                    raise _stuck(instance, table, type, step.span)
+                    raise Stuck(space, instance, type)
                 candidate = choose(instance, table)
                 made.append(candidate)
                 if len(made) > MAX_CHOICES:
                     raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
-                result = candidate.outcomes.get(type)
-                if result is None:
-                    result = outcome(space, candidate, type)
-                left -= (result.minimum - instance.minimum) * times
+                if candidate.simple:
+                    output = type
+                    if candidate.first is not None:
+                        output = candidate.first.results.get(type) or space.result(candidate.first, type)
+                    left -= (candidate.minimum - instance.minimum) * times
+                else:
+                    result = candidate.outcomes.get(type) or outcome(space, candidate, type)
+                    output = result.output
+                    left -= (result.minimum - instance.minimum) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
                 if bounded:
-                    self._charge(candidate, type, result, times, weights, costs)
-                deeper = depth if instance.rule.anonymous else depth + 1
+                    self._charge(candidate, type, times, weights, costs)
+                deeper = depth + instance.deepens
                 if deeper > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
-                goal = instance.rule.goal is not None
-                if candidate.rest or goal:
-                    if at < len(program) or goal:
-                        wait = _Goal(instance, type) if goal else None
+                if candidate.rest or instance.claims:
+                    if at < len(program) or instance.claims:
+                        wait = _Goal(instance, type) if instance.claims else None
                         stack.append((program, at, depth, times, weights, variables, wait))
                     program, at, depth = candidate.rest, 0, deeper
                     if candidate.binds:
                         variables = result.variables.copy()
-                type = result.output
+                type = output
             elif isinstance(step, Apply):
                 applied = step.application.table.get(type) or step.application.look(type)
                 if isinstance(applied, Inapplicable):
@@ -194,10 +234,13 @@ class Attempt:
         self.modules_left = int(left)
         return type
 
-    def _charge(
-        self, candidate: Candidate, type: ValueType, result: Outcome, times: int, weights: int, costs: list[int]
-    ) -> None:
-        cost = result.cost[0] if result.cost else outcome_cost(self.space, candidate, type, result)
+    def _charge(self, candidate: Candidate, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
+        if candidate.simple:
+            if candidate.first is None:
+                return
+            cost = candidate.first.at(type).cost
+        else:
+            cost = outcome_cost(self.space, candidate, type)
         self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
 
     def _charge_step(self, step: Apply, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
@@ -285,12 +328,3 @@ def _checked(function: Callable[..., Any], *given: Any) -> Any:
         return function(*given)
     except Inapplicable as error:
         raise DeadEnd("type", error, error.span) from None
-
-
-def _stuck(instance: Instance, table: Options, type: ValueType, span: Span) -> DeadEnd:
-    """Which alternative came nearest says most: the last failure in the order of the file."""
-    reasons = [r for r in table.reasons if r.span is not None]
-    if len({r.span for r in reasons}) == 1:
-        return DeadEnd("type", reasons[0], reasons[0].span)
-    why = Inapplicable("no alternative of `{!r}` applies to {!r}", None, (instance, type))
-    return DeadEnd("type", why, instance.rule.span)

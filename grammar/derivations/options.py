@@ -20,6 +20,7 @@ from ein.grammar.steps import (
     Bind,
     Call,
     Candidate,
+    Choice,
     Copy,
     Enter,
     Fork,
@@ -52,28 +53,51 @@ def options(space: Space, instance: Instance, input: ValueType) -> Options:
 def _options(space: Space, instance: Instance, input: ValueType) -> Options:
     try:
         form = _form(space, instance, input)
-    except Inapplicable as error:
-        return Options([], [], [], (error.bare(),))
-    applies, reasons = [], list(form.reasons)
-    for index, candidate in enumerate(form.candidates):
-        if form.sure[index] is None:
-            refused = _refuses(space, candidate, input)
-            if refused is not None:
-                reasons.append(refused)
-                continue
-        applies.append(index)
-    key = tuple(applies)
-    if not key:
-        return Options([], [], [], tuple(reasons))
+    except Inapplicable:
+        return _NOTHING
+    sure = form.sure
+    key = tuple(i for i, c in enumerate(form.candidates) if sure[i] is not None or _applies(space, c, input))
     found = form.shared.get(key)
     if found is None:
+        if not key:
+            return _NOTHING
         env = space.bind(instance, input)
-        found = form.shared[key] = _share(instance, env, [form.candidates[i] for i in applies], tuple(reasons))
+        found = form.shared[key] = _share(instance, env, [form.candidates[i] for i in key])
     return found
 
 
+_NOTHING = Options([], [], [])
+
+
+def _applies(space: Space, candidate: Candidate, input: ValueType) -> bool:
+    if candidate.simple and candidate.first is not None:
+        return candidate.first.fits(input)
+    step = candidate.program[0]
+    try:
+        if not candidate.begins:
+            outcome(space, candidate, input)
+        elif isinstance(step, Fork):
+            step.inputs(input)
+        elif isinstance(step, Copy):
+            step.input(input)
+    except Inapplicable:
+        return False
+    return True
+
+
+def refusals(space: Space, instance: Instance, input: ValueType) -> list[Inapplicable]:
+    """Why the candidates that do not apply do not."""
+    try:
+        form = _form(space, instance, input)
+    except Inapplicable as error:
+        return [error.bare()]
+    asked = [c for c, sure in zip(form.candidates, form.sure, strict=True) if sure is None]
+    found = [refused for candidate in asked if (refused := _refuses(space, candidate, input)) is not None]
+    return [*form.reasons, *found]
+
+
 def _refuses(space: Space, candidate: Candidate, input: ValueType) -> Inapplicable | None:
-    """Why the candidate does not apply, or None. An operator alone is asked without raising."""
+    """Why the candidate does not apply, or None."""
     first = candidate.program[0]
     if isinstance(first, Apply) and len(candidate.program) == 1:
         found = first.application.look(input)
@@ -116,13 +140,33 @@ def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
                 continue
             answer = _sure(program, input) if instance.rule.match is None else None
             if answer is not False:
-                leading = next((i for i, step in enumerate(program) if holds_rule(step)), len(program))
-                rest, binds = program[leading:], names_values(program)
-                candidates.append(Candidate((index, values), weight, program, leading, rest, binds))
+                candidates.append(_candidate(space, (index, values), weight, program))
                 sure.append(answer)
             else:
                 reasons.append(_refusal(space, program, input))
     return Form(candidates, sure, tuple(reasons))
+
+
+def _candidate(space: Space, choice: Choice, weight: float, program: Program) -> Candidate:
+    leading = next((i for i, step in enumerate(program) if holds_rule(step)), len(program))
+    before, rest = program[:leading], program[leading:]
+    binds = names_values(program)
+    plain = not rest or isinstance(rest[0], Call)
+    simple = plain and not binds and len(before) < 2 and all(isinstance(step, Apply) for step in before)
+    first = before[0].application if simple and before and isinstance(before[0], Apply) else None
+    least = len(before) + space.least(rest) if simple else 0
+    return Candidate(choice, weight, program, leading, rest, binds, simple, first, least, _begins(program, binds))
+
+
+def _begins(program: Program, binds: bool) -> bool:
+    """Whether the program is branches or copies that begin with rules, so that it applies where they get inputs."""
+    match program[0]:
+        case Fork(programs):
+            return not binds and all(isinstance(each[0], Call) for each in programs)
+        case Copy(_, inner):
+            return not binds and isinstance(inner[0], Call)
+        case _:
+            return False
 
 
 def _refusal(space: Space, program: Program, input: ValueType) -> Inapplicable:
@@ -160,11 +204,12 @@ def outcome(space: Space, candidate: Candidate, input: ValueType) -> Outcome:
     return found
 
 
-def outcome_cost(space: Space, candidate: Candidate, input: ValueType, result: Outcome) -> Cost:
+def outcome_cost(space: Space, candidate: Candidate, input: ValueType) -> Cost:
     """Of the steps before the first rule; computed when first asked for."""
-    if not result.cost:
-        result.cost.append(space.cost(candidate.program[: candidate.leading], input, {}))
-    return result.cost[0]
+    result = outcome(space, candidate, input)
+    if result.cost is None:
+        result.cost = space.cost(candidate.program[: candidate.leading], input, {})
+    return result.cost
 
 
 def _before_rule(space: Space, step: Step, input: ValueType, variables: Variables) -> bool:
@@ -202,9 +247,7 @@ def _prefix(space: Space, program: Program, input: ValueType, variables: Variabl
     return input
 
 
-def _share(
-    instance: Instance, env: Mapping[str, Any], applying: list[Candidate], reasons: tuple[Inapplicable, ...]
-) -> Options:
+def _share(instance: Instance, env: Mapping[str, Any], applying: list[Candidate]) -> Options:
     """Probabilities of the candidates that apply."""
     groups: list[Group] = []
     for index, own in groupby(applying, lambda candidate: candidate.choice[0]):
@@ -217,4 +260,4 @@ def _share(
     cumulative = list(accumulate(probabilities))
     if cumulative:
         cumulative[-1] = 1.0
-    return Options(cumulative, [candidate for candidate, _ in kept], probabilities, reasons)
+    return Options(cumulative, [candidate for candidate, _ in kept], probabilities)

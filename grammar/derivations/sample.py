@@ -102,8 +102,8 @@ class Sampler:
                 made = Derivation(self.space, choices, modules, input)
                 self.shares(made)
             except DeadEnd as dead:
-                self.failures[(dead.kind, dead.span)] += 1
-                if self.examples.setdefault((dead.kind, dead.span), dead) is dead:
+                self.failures[(dead.kind, dead.place)] += 1
+                if self.examples.setdefault((dead.kind, dead.place), dead) is dead:
                     dead.__traceback__, dead.made = None, tuple(attempt.made)
                 long = len(attempt.made) > 1000
                 if (long or count % 256 == 255) and monotonic() > deadline:
