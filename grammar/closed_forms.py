@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ein.grammar.computed import build_dim
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Evaluate, Inapplicable, formula
-from ein.grammar.patterns import ELEMENT, KIND
-from ein.grammar.types import Bundle, Regular, ValueType, merge, merge_sizes
+from ein.grammar.patterns import ELEMENT, KIND, Kinds
+from ein.grammar.types import Bundle, Regular, ValueType, bundle, merge, merge_sizes, tensor
 
 if TYPE_CHECKING:
     from ein.grammar.operators import Operator
@@ -25,6 +25,12 @@ Read: TypeAlias = Callable[[Any], Any]
 """A size, a run of sizes or a type out of the input."""
 
 Check: TypeAlias = Callable[[Any], bool]
+
+Make: TypeAlias = Callable[[Any, dict[str, Any]], ValueType]
+"""The output from an input and the values read of it."""
+
+Doubt: TypeAlias = Callable[[dict[str, Any], list[Any]], None]
+"""Appends a size to a shape; raises Inapplicable where there is none."""
 
 Column: TypeAlias = list[tuple[int, int]]
 """Axes that are of one size: the number of the input, and of its axis."""
@@ -42,32 +48,43 @@ class ClosedForm:
     checks: list[Check]
     constants: dict[str, Any]
     reads: list[tuple[str, Read]]
-    needed: list[tuple[str, Read]]
     guards: list[Evaluate]
-    doubts: list[Callable[[dict[str, Any], list[Any]], None]]
-    build: Callable[[dict[str, Any]], ValueType]
+    doubts: list[Doubt]
+    make: Make
+    known: dict[Any, bool] | None
+    """Answers by the one size that they depend on; None where there is more to it."""
 
     def result(self, input: ValueType) -> ValueType | None:
         """The output; None where the signature or a guard says no."""
         try:
-            env = self._values(input, self.reads)
-            return None if env is None else self.build(env)
+            found = self._values(input)
+            return None if found is None else self.make(*found)
         except Inapplicable:
             return None
 
     def fits(self, input: ValueType) -> bool:
         """Whether there is an output."""
+        if self.known is None:
+            return self._fits(input)
+        size = self.reads[0][1](input)
+        found = self.known.get(size)
+        if found is None:
+            found = self.known[size] = self._fits(input)
+        return found
+
+    def _fits(self, input: ValueType) -> bool:
         try:
-            env = self._values(input, self.needed)
-            if env is None:
+            found = self._values(input)
+            if found is None:
                 return False
             for doubt in self.doubts:
-                doubt(env, [])
+                doubt(found[1], [])
             return True
         except Inapplicable:
             return False
 
-    def _values(self, input: ValueType, reads: list[tuple[str, Read]]) -> dict[str, Any] | None:
+    def _values(self, input: ValueType) -> tuple[ValueType, dict[str, Any]] | None:
+        """The input, of equal members one, and the values that guards and computed sizes need."""
         if self.merges:
             assert isinstance(input, Bundle)
             merged = merge(input.members)
@@ -77,13 +94,15 @@ class ClosedForm:
         for check in self.checks:
             if not check(input):
                 return None
-        env = self.constants.copy()
-        for name, read in reads:
+        if not self.reads:
+            return input, self.constants
+        env = {**self.constants}
+        for name, read in self.reads:
             env[name] = read(input)
         for guard in self.guards:
             if not guard(env):
                 return None
-        return env
+        return input, env
 
 
 def closed_form(operator: Operator, arguments: Mapping[str, Any], form: Regular) -> ClosedForm | bool:
@@ -112,6 +131,8 @@ class _Places:
         self.reads: dict[str, Read] = {}
         self.runs: dict[str, int] = {}
         self.merges = False
+        self.sizes: set[str] = set()
+        """Names that stand for one size of one input."""
 
     # --- the left side
 
@@ -151,7 +172,7 @@ class _Places:
     def _one(self, type: s.Type, guards: Sequence[s.Expr]) -> bool:
         match type:
             case s.TypeName(name) if name not in self.constants:
-                self.reads[name] = lambda tensor: tensor
+                self.reads[name] = lambda source: source
                 return True
             case s.Blank():
                 return True
@@ -167,7 +188,7 @@ class _Places:
     def _alone(self, dim: s.Dim, first: int, last: int) -> None:
         match dim:
             case s.Star(s.Name(name)):
-                self._new(name, lambda tensor: list(tensor.shape[first:last]))
+                self._new(name, lambda source: list(source.shape[first:last]))
                 self.runs[name] = last - first
             case s.Group(items):
                 names = [item.value.name for item in items if isinstance(item.value, s.Name)]
@@ -175,12 +196,13 @@ class _Places:
                     raise _Open
                 parts = len(items)
                 self.checks.append(
-                    lambda tensor: type(tensor.shape[first]) is tuple and len(tensor.shape[first]) == parts
+                    lambda source: type(source.shape[first]) is tuple and len(source.shape[first]) == parts
                 )
                 for part, name in enumerate(names):
                     self._new(name, _part(first, part))
             case s.Name(name) if name not in self.constants:
-                self._new(name, lambda tensor: tensor.shape[first])
+                self._new(name, lambda source: source.shape[first])
+                self.sizes.add(name)
             case s.Blank():
                 pass
             case _:
@@ -193,7 +215,7 @@ class _Places:
         if not wanted.names <= self.arguments:
             raise _Open
         size = wanted.evaluate(self.constants)
-        self.checks.append(lambda tensor: tensor.sizes[axis] == size)
+        self.checks.append(lambda source: source.sizes[axis] == size)
 
     def _new(self, name: str, read: Read) -> None:
         if name in self.constants or name in self.reads:
@@ -207,7 +229,7 @@ class _Places:
             return False
         free = {first for dim, first, _ in spans if isinstance(dim, s.EachDim)}
         kept = [axis for axis in range(self.axes) if axis not in free]
-        self.checks.append(lambda bundle: _agree(bundle.members, kept))
+        self.checks.append(lambda source: _agree(source.members, kept))
         for dim, first, last in spans:
             match dim:
                 case s.EachDim(name):
@@ -304,50 +326,76 @@ class _Places:
                     return False
             else:
                 guards.append(guard)
-        doubts, doubtful = self._doubts(operator.declaration.output)
-        wanted = doubtful.union(*(guard.names for guard in guards))
-        outputs = set(_free(operator.declaration.output)) | wanted
+        doubts: list[Doubt] = []
+        doubtful: set[str] = set()
+        make = self._make(operator.declaration.output, operator.kinds, doubts, doubtful)
+        wanted = doubtful.union(*(guard.names for guard in guards)) & self.reads.keys()
         return ClosedForm(
             self.merges,
             self.checks,
             self.constants,
-            [(name, read) for name, read in self.reads.items() if name in outputs],
             [(name, read) for name, read in self.reads.items() if name in wanted],
             [guard.evaluate for guard in guards],
             doubts,
-            operator.build,
+            make,
+            {} if not self.merges and not self.checks and len(wanted & self.sizes) == len(wanted) == 1 else None,
         )
 
-    def _doubts(self, type: s.Type) -> tuple[list[Callable[[dict[str, Any], list[Any]], None]], set[str]]:
-        """The sizes of an output that may not exist, and the names that they are computed from."""
+    def _make(self, type: s.Type, kinds: Kinds, doubts: list[Doubt], names: set[str]) -> Make:
+        """How the output is put together; adds the sizes that may not exist, and the names they are computed from."""
         match type:
-            case s.TypeName():
-                return [], set()
+            case s.TypeName(name) if name in self.reads:
+                return self._read(name)
+            case s.BundleType((member,)):
+                return self._make(member.type, kinds, doubts, names)
             case s.BundleType(members):
-                parts = [self._doubts(member.type) for member in members]
-                return [doubt for doubts, _ in parts for doubt in doubts], set().union(*(names for _, names in parts))
+                parts = [self._make(member.type, kinds, doubts, names) for member in members]
+                return lambda source, env: bundle([part(source, env) for part in parts])
             case s.PowerType(base, number):
-                count = formula(number)
-                if not count.names <= self.constants.keys():
-                    raise _Open
-                copies = count.evaluate(self.constants)
-                if not isinstance(copies, int) or not 2 <= copies <= 4096 // max(self.count, 1):
-                    raise _Open
-                return self._doubts(base)
-            case s.KindType(_, dims):
-                bound = {*self.constants, *self.reads}
-                unsure = [dim for dim in dims if not self._sure(dim)]
-                names = {name for dim in unsure for name in _free(dim)}
-                return [build_dim(dim, bound) for dim in unsure], names
+                copies = self._number(number)
+                one = self._make(base, kinds, doubts, names)
+                return lambda source, env: bundle([one(source, env)] * copies)
+            case s.KindType(kind, dims):
+                pieces = [self._piece(dim, doubts, names) for dim in dims]
+                kind, element = (self.kind, "float") if kind == KIND else (kind, kinds[kind][1])
+
+                def make(source: Any, env: dict[str, Any]) -> ValueType:
+                    shape: list[Any] = []
+                    for piece in pieces:
+                        piece(source, env, shape)
+                    return tensor(kind, shape, True, element)
+
+                return make
         raise _Open
 
-    def _sure(self, dim: s.Dim) -> bool:
-        """Whether the size is one of the input's."""
+    def _read(self, name: str) -> Make:
+        read = self.reads[name]
+        return lambda source, env: read(source)
+
+    def _number(self, number: s.Expr) -> int:
+        count = formula(number)
+        if not count.names <= self.constants.keys():
+            raise _Open
+        copies = count.evaluate(self.constants)
+        if not isinstance(copies, int) or not 2 <= copies <= 4096 // self.count:
+            raise _Open
+        return copies
+
+    def _piece(
+        self, dim: s.Dim, doubts: list[Doubt], names: set[str]
+    ) -> Callable[[Any, dict[str, Any], list[Any]], None]:
         match dim:
-            case s.Star(s.Name(name)) | s.Name(name):
-                return name in self.reads
+            case s.Star(s.Name(name)) if name in self.reads:
+                run = self.reads[name]
+                return lambda source, env, shape: shape.extend(run(source))
+            case s.Name(name) if name in self.reads:
+                read = self.reads[name]
+                return lambda source, env, shape: shape.append(read(source))
             case _:
-                return False
+                doubt = build_dim(dim, {*self.constants, *self.reads})
+                doubts.append(doubt)
+                names.update(_free(dim))
+                return lambda source, env, shape: doubt(env, shape)
 
 
 def _agree(members: Sequence[Any], axes: Sequence[int]) -> bool:
@@ -362,15 +410,15 @@ def _agree(members: Sequence[Any], axes: Sequence[int]) -> bool:
 
 def _same_size(one: tuple[int, int], other: tuple[int, int]) -> Check:
     (member, axis), (second, place) = one, other
-    return lambda bundle: bundle.members[member].sizes[axis] == bundle.members[second].sizes[place]
+    return lambda source: source.members[member].sizes[axis] == source.members[second].sizes[place]
 
 
 def _part(axis: int, part: int) -> Read:
-    return lambda tensor: tensor.shape[axis][part]
+    return lambda source: source.shape[axis][part]
 
 
 def _column(axis: int) -> Read:
-    return lambda bundle: [member.shape[axis] for member in bundle.members]
+    return lambda source: [member.shape[axis] for member in source.members]
 
 
 def _all_at(axis: int, count: int) -> Column:
@@ -381,13 +429,13 @@ def _shared(column: Column) -> Read:
     """One size for axes that agree."""
     if len(column) == 1:
         [(member, axis)] = column
-        return lambda bundle: bundle.members[member].shape[axis]
-    return lambda bundle: merge_sizes([bundle.members[member].shape[axis] for member, axis in column])
+        return lambda source: source.members[member].shape[axis]
+    return lambda source: merge_sizes([source.members[member].shape[axis] for member, axis in column])
 
 
 def _shared_run(columns: list[Column]) -> Read:
     reads = [_shared(column) for column in columns]
-    return lambda bundle: [read(bundle) for read in reads]
+    return lambda source: [read(source) for read in reads]
 
 
 def _free(node: Any) -> Iterator[str]:

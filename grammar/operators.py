@@ -15,7 +15,7 @@ from ein.grammar.diagnostics import NOWHERE, Span, fail
 from ein.grammar.host import Host
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, Order
-from ein.grammar.patterns import Match
+from ein.grammar.patterns import Kinds, Match
 from ein.grammar.types import Bundle, Regular, ValueType, elements, leaves, with_life
 
 
@@ -60,6 +60,7 @@ class Operator:
     match: Match
     guards: tuple[Formula, ...]
     build: Build
+    kinds: Kinds
     module: str
     host: Host | None = None
 
@@ -225,7 +226,7 @@ class Application:
     """Overloads whose body took these arguments once."""
     results: dict[ValueType, ValueType | None] = field(default_factory=dict)
     closed: dict[Regular, dict[Operator, ClosedForm | bool]] = field(default_factory=dict)
-    ready: dict[Regular, tuple[ClosedForm, ...]] = field(default_factory=dict)
+    ready: dict[Regular | None, tuple[ClosedForm, ...]] = field(default_factory=dict)
     """Those of which all bodies were tried."""
 
     @property
@@ -244,11 +245,15 @@ class Application:
         if input in self.results:
             return self.results[input]
         closed = self._closed(input)
+        output = None
         if closed is None:
             found = self.look(input)
             output = found.output if isinstance(found, Applied) else None
         else:
-            output = next((output for each in closed if (output := each.result(input)) is not None), None)
+            for each in closed:
+                output = each.result(input)
+                if output is not None:
+                    break
         self.results[input] = output
         return output
 
@@ -257,15 +262,13 @@ class Application:
         closed = self._closed(input)
         if closed is None:
             return self.result(input) is not None
-        return any(each.fits(input) for each in closed)
+        return closed[0].fits(input) if len(closed) == 1 else any(each.fits(input) for each in closed)
 
     def _closed(self, input: ValueType) -> tuple[ClosedForm, ...] | None:
         """The overloads that may take the input; None: they are to be tried one by one."""
         form = input.regular
-        if form is None:
-            return None
         found = self.ready.get(form)
-        if found is not None:
+        if found is not None or form is None:
             return found
         if form not in self.closed:
             self.closed[form] = {op: closed_form(op, arguments, form) for op, arguments in self.forms}

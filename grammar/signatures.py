@@ -27,7 +27,7 @@ def operator(declaration: s.OpDecl, scope: Scope, host: Host | None = None) -> c
     match = compile_pattern(declaration.input, bound, kinds, computes, lengths)
     guards = tuple(formula(guard, frozenset(bound)) for guard in declaration.guards)
     build = compile_type(declaration.output, bound, kinds)
-    return cfg.Operator(declaration, parameters, match, guards, build, scope.module, host)
+    return cfg.Operator(declaration, parameters, match, guards, build, kinds, scope.module, host)
 
 
 def _run_lengths(guards: tuple[s.Expr, ...], parameters: frozenset[str]) -> dict[str, Evaluate]:

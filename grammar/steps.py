@@ -221,13 +221,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """The candidates for one kind and rank; `sure` says whether each takes all of the form, none
-    (left out), or it depends (None). `shared` has the options for each set that applies."""
+    """The candidates for one kind and rank but those that take none of it; `unsure` are those that may refuse some.
+
+    `shared` has the options for each set of these that applies.
+    """
 
     candidates: list[Candidate]
-    sure: list[bool | None]
+    unsure: list[Candidate]
     reasons: tuple[Inapplicable, ...]
-    shared: dict[tuple[int, ...], Options] = field(default_factory=dict)
+    shared: dict[tuple[bool, ...], Options] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

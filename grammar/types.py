@@ -87,7 +87,7 @@ def tensor(kind: str, shape: Sequence[Size], live: bool = True, element: str = "
     if found is None:
         found = Tensor()
         found.kind, found.shape, found.live, found.element = key
-        found.sizes = tuple(map(plain, found.shape))
+        found.sizes = tuple([size if type(size) is int else plain(size) for size in found.shape])
         found.elements = prod(found.sizes)
         found.form = (kind, len(found.shape))
         found.regular = (*found.form, 1) if live and element == "float" else None

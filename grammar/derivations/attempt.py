@@ -198,7 +198,7 @@ class Attempt:
                         stack.append((program, at, depth, times, weights, variables, wait))
                     program, at, depth = candidate.rest, 0, deeper
                     if candidate.binds:
-                        variables = result.variables.copy()
+                        variables = {} if candidate.simple else result.variables.copy()
                 type = output
             elif isinstance(step, Apply):
                 applied = step.application.table.get(type) or step.application.look(type)

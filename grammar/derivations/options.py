@@ -55,14 +55,13 @@ def _options(space: Space, instance: Instance, input: ValueType) -> Options:
         form = _form(space, instance, input)
     except Inapplicable:
         return _NOTHING
-    sure = form.sure
-    key = tuple(i for i, c in enumerate(form.candidates) if sure[i] is not None or _applies(space, c, input))
+    key = tuple([_applies(space, candidate, input) for candidate in form.unsure])
     found = form.shared.get(key)
     if found is None:
-        if not key:
-            return _NOTHING
-        env = space.bind(instance, input)
-        found = form.shared[key] = _share(instance, env, [form.candidates[i] for i in key])
+        refused = {id(c) for c, applies in zip(form.unsure, key, strict=True) if not applies}
+        applying = [candidate for candidate in form.candidates if id(candidate) not in refused]
+        found = _share(instance, space.bind(instance, input), applying) if applying else _NOTHING
+        form.shared[key] = found
     return found
 
 
@@ -91,8 +90,7 @@ def refusals(space: Space, instance: Instance, input: ValueType) -> list[Inappli
         form = _form(space, instance, input)
     except Inapplicable as error:
         return [error.bare()]
-    asked = [c for c, sure in zip(form.candidates, form.sure, strict=True) if sure is None]
-    found = [refused for candidate in asked if (refused := _refuses(space, candidate, input)) is not None]
+    found = [refused for candidate in form.unsure if (refused := _refuses(space, candidate, input)) is not None]
     return [*form.reasons, *found]
 
 
@@ -127,7 +125,7 @@ def _rank(instance: Instance, input: Bundle) -> int | None:
 def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
     env = space.bind(instance, input)
     candidates: list[Candidate] = []
-    sure: list[bool | None] = []
+    unsure: list[Candidate] = []
     reasons: list[Inapplicable] = []
     for index, alternative in enumerate(instance.rule.alternatives):
         for values, weight, full in space.assignments(alternative, env, reasons):
@@ -141,19 +139,21 @@ def _candidates(space: Space, instance: Instance, input: ValueType) -> Form:
             answer = _sure(program, input) if instance.rule.match is None else None
             if answer is not False:
                 candidates.append(_candidate(space, (index, values), weight, program))
-                sure.append(answer)
+                if answer is None:
+                    unsure.append(candidates[-1])
             else:
                 reasons.append(_refusal(space, program, input))
-    return Form(candidates, sure, tuple(reasons))
+    return Form(candidates, unsure, tuple(reasons))
 
 
 def _candidate(space: Space, choice: Choice, weight: float, program: Program) -> Candidate:
     leading = next((i for i, step in enumerate(program) if holds_rule(step)), len(program))
     before, rest = program[:leading], program[leading:]
     binds = names_values(program)
-    plain = not rest or isinstance(rest[0], Call)
-    simple = plain and not binds and len(before) < 2 and all(isinstance(step, Apply) for step in before)
-    first = before[0].application if simple and before and isinstance(before[0], Apply) else None
+    first = None
+    if len(before) == 1 and isinstance(before[0], Apply) and not binds and (not rest or isinstance(rest[0], Call)):
+        first = before[0].application
+    simple = not before or first is not None
     least = len(before) + space.least(rest) if simple else 0
     return Candidate(choice, weight, program, leading, rest, binds, simple, first, least, _begins(program, binds))
 
