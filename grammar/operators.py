@@ -225,6 +225,7 @@ class Application:
     tried: set[Operator] = field(default_factory=set)
     """Overloads whose body took these arguments once."""
     results: dict[ValueType, ValueType | None] = field(default_factory=dict)
+    costs: dict[ValueType, Cost] = field(default_factory=dict)
     closed: dict[Regular, dict[Operator, ClosedForm | bool]] = field(default_factory=dict)
     ready: dict[Regular | None, tuple[ClosedForm, ...]] = field(default_factory=dict)
     """Those of which all bodies were tried."""
@@ -256,6 +257,17 @@ class Application:
                     break
         self.results[input] = output
         return output
+
+    def cost(self, input: ValueType) -> Cost:
+        """Of what is known to take the input."""
+        found = self.costs[input] = self.at(input).cost
+        return found
+
+    def refusal(self, input: ValueType) -> Inapplicable:
+        """Why no overload fits."""
+        found = self.look(input)
+        assert isinstance(found, Inapplicable)
+        return found
 
     def fits(self, input: ValueType) -> bool:
         """Whether some overload takes the input; without a table where that is told at once."""

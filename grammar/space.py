@@ -94,12 +94,21 @@ class Space:
         for application in self.grammar.applications.values():
             application.table.clear()
             application.results.clear()
+            application.costs.clear()
+            application.ready.clear()
+            application.closed.clear()
         self.entries = 0
 
     def result(self, application: cfg.Application, input: ValueType) -> ValueType:
         """The output of what is known to take the input, from the table of the application."""
         self.entries += 1
         return application.result(input) or application.at(input).output
+
+    def keep(self, table: dict[ValueType, Any], input: ValueType, found: Any) -> None:
+        """An entry of a table that `clear` empties."""
+        table[input] = found
+        self.outcomes.append(table)
+        self.entries += 1
 
     def bind(self, instance: Instance, input: ValueType) -> dict[str, Any]:
         """The environment of a rule at a type: its parameters, the dimensions of its signature, `rank`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Application, Cost
@@ -14,26 +14,48 @@ from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import Bundle, ValueType, leaves, merge, with_life
 
+CALL, APPLY, COMPOUND, LOAD, ENTER, SETTLED = range(6)
+"""What a drawing does at a step; `SETTLED` is what needs no choice and is no operator alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Apply:
     application: Application
     span: Span
+    code: ClassVar[int] = APPLY
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
     instance: Instance
     span: Span
+    code: ClassVar[int] = CALL
 
 
 class Compound:
-    """A step made of programs."""
+    """A step made of programs. It runs as `factor` copies of them that hold `copies` times their weights."""
+
+    factor = 1
+    copies = 1
 
     @cached_property
     def settled(self) -> bool:
         """Whether no rule is in it, so that its type follows without a choice."""
         return not holds_rule(self)  # type: ignore[arg-type]
+
+    @cached_property
+    def code(self) -> int:
+        return SETTLED if self.settled else COMPOUND
+
+    @cached_property
+    def named(self) -> bool:
+        """Whether a value that `let` names is set or read in it."""
+        return names_values((self,))  # type: ignore[arg-type]
+
+    @cached_property
+    def table(self) -> dict[ValueType, tuple[ValueType, int, Cost | None]]:
+        """Output, modules and cost at a type, of a step without rules and names."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +65,9 @@ class Fork(Compound):
     programs: tuple[Program, ...]
     takes: tuple[bool, ...]
     span: Span
+
+    def begins(self, input: ValueType) -> tuple[ValueType, ...]:
+        return self.inputs(input)
 
     def inputs(self, input: ValueType) -> tuple[ValueType, ...]:
         """What each branch begins with; raises Inapplicable."""
@@ -64,6 +89,21 @@ class Copy(Compound):
     tied: bool
     takes: bool
     span: Span
+
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        return (self.program,)
+
+    @cached_property
+    def factor(self) -> int:  # type: ignore[override]
+        return self.count
+
+    @cached_property
+    def copies(self) -> int:  # type: ignore[override]
+        return 1 if self.tied else self.count
+
+    def begins(self, input: ValueType) -> tuple[ValueType, ...]:
+        return (self.input(input),)
 
     def input(self, input: ValueType) -> ValueType:
         """What each copy begins with; raises Inapplicable."""
@@ -89,6 +129,21 @@ class Loop(Compound):
     tied: bool
     span: Span
 
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        return (self.program,)
+
+    @cached_property
+    def factor(self) -> int:  # type: ignore[override]
+        return self.count
+
+    @cached_property
+    def copies(self) -> int:  # type: ignore[override]
+        return 1 if self.tied else self.count
+
+    def begins(self, input: ValueType) -> tuple[ValueType, ...]:
+        return (input,)
+
     def output(self, input: ValueType, result: ValueType, again: Again) -> ValueType:
         """What the last round gives of a part with rules in it, where the first gave `result`; raises Inapplicable.
 
@@ -113,6 +168,7 @@ class Enter:
     env: Mapping[str, Any]
     program: Program | None
     table: dict[ValueType, Program] = field(default_factory=dict)
+    code: ClassVar[int] = ENTER
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +183,9 @@ class Bind(Compound):
     def programs(self) -> tuple[Program, ...]:
         return (*(program for _, program in self.bindings), self.body)
 
+    def begins(self, input: ValueType) -> tuple[ValueType, ...]:
+        return (input,) * len(self.programs)
+
 
 @dataclass(frozen=True, eq=False)
 class Load:
@@ -134,6 +193,7 @@ class Load:
 
     name: str
     span: Span
+    code: ClassVar[int] = LOAD
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +202,7 @@ class Pack:
 
     names: tuple[str, ...]
     span: Span
+    code: ClassVar[int] = SETTLED
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +211,7 @@ class Unpack:
 
     names: tuple[str, ...]
     span: Span
+    code: ClassVar[int] = SETTLED
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +222,7 @@ class Meet:
     env: Mapping[str, Any]
     macro: str
     span: Span
+    code: ClassVar[int] = SETTLED
 
 
 Variables: TypeAlias = dict[str, ValueType]
@@ -283,6 +346,17 @@ def inside(step: Step) -> tuple[Program, ...]:
             return (program,)
         case _:
             return ()
+
+
+def flat(program: Program) -> Program:
+    """The program with macros that do not wait for a type opened, at its top."""
+    found: list[Step] = []
+    for step in program:
+        if isinstance(step, Enter) and step.program is not None:
+            found += flat(step.program)
+        else:
+            found.append(step)
+    return tuple(found)
 
 
 def holds_rule(step: Step) -> bool:

@@ -7,11 +7,10 @@ modules that its rules can come to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from ein.grammar.cfg import Limits
+from ein.grammar.cfg import Application, Cost, Limits
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.derivation import retyped
 from ein.grammar.derivations.options import options, outcome, outcome_cost, refusals
@@ -19,13 +18,16 @@ from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable, Lifeless
 from ein.grammar.space import Space
 from ein.grammar.steps import (
-    Apply,
+    APPLY,
+    CALL,
+    COMPOUND,
+    ENTER,
+    LOAD,
     Bind,
     Call,
     Candidate,
     Compound,
     Copy,
-    Enter,
     Fork,
     Instance,
     Loop,
@@ -36,10 +38,14 @@ from ein.grammar.steps import (
     assign,
     refusal,
 )
-from ein.grammar.types import ValueType
+from ein.grammar.types import Bundle, Tensor, ValueType
+
+NO_LIMIT = 1 << 60
 
 MAX_CHOICES = 1_000_000
 """Choices of one derivation: what stops a space without limits that does not end by itself."""
+
+_TYPES = (Tensor, Bundle)
 
 Choose: TypeAlias = Callable[[Instance, Options], Candidate]
 
@@ -95,16 +101,18 @@ class Stuck(DeadEnd):
         return self._cause[1]
 
 
-@dataclass(slots=True)
 class _Join:
     """What a frame waits for: the results of branches, of copies, of a loop, or the values of a `let`."""
 
-    step: Fork | Copy | Loop | Bind
-    input: ValueType
-    inputs: tuple[ValueType, ...]
-    results: list[ValueType] = field(default_factory=list)
-    made: int = 0
-    """choices that were made before"""
+    __slots__ = ("input", "inputs", "made", "results", "step")
+
+    def __init__(self, step: Fork | Copy | Loop | Bind, input: ValueType, made: int) -> None:
+        self.step = step
+        self.input = input
+        self.inputs = step.begins(input)
+        self.results: list[ValueType] = []
+        self.made = made
+        """choices that were made before"""
 
 
 class _Goal:
@@ -123,20 +131,28 @@ class Attempt:
     def __init__(self, space: Space, limits: Limits) -> None:
         self.space = space
         self.limits = limits
-        self.modules_left = limits.modules if limits.modules is not None else 1 << 60
-        self.bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
+        self.modules_left = limits.modules if limits.modules is not None else NO_LIMIT
         self.made: list[Candidate] = []
 
     def run(self, input: ValueType, choose: Choose) -> ValueType:
         """Makes the choices of a derivation, in pre-order, into `self.made`."""
-        space, limits = self.space, self.limits
+        try:
+            return self._run(input, choose)
+        except Inapplicable as error:
+            raise DeadEnd("type", error, error.span) from None
+
+    def _run(self, input: ValueType, choose: Choose) -> ValueType:
+        space, limits, made = self.space, self.limits, self.made
         start = space.start
         left = self.modules_left - start.minimum
         if left < 0:
             raise DeadEnd("modules", "more modules than the limit")
-        max_depth = limits.depth if limits.depth is not None else 1 << 60
-        bounded, costs = self.bounded, [0, 0, 0]
-        made = self.made
+        max_depth = NO_LIMIT if limits.depth is None else limits.depth
+        max_parameters = NO_LIMIT if limits.parameters is None else limits.parameters
+        max_macs = NO_LIMIT if limits.macs is None else limits.macs
+        max_elements = NO_LIMIT if limits.elements is None else limits.elements
+        bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
+        parameters = macs = elements = 0
         program: Program = (Call(start, start.rule.span),)
         at, depth, times, weights = 0, 0, 1, 1  # tied copies run `times` but hold `weights` weights
         type = input
@@ -146,27 +162,31 @@ class Attempt:
             if at == len(program):
                 if not stack:
                     break
-                program, at, depth, times, weights, variables, waiting = stack.pop()
-                if waiting is not None:
-                    if isinstance(waiting, _Goal):
-                        type = self._meets(waiting, type)
-                        continue
-                    waiting.results.append(type)
-                    again = self._next(waiting, variables)
-                    if again is None:
-                        type = self._joined(waiting, variables)
+                program, at, depth, times, weights, variables, waiting = stack[-1]
+                if waiting is None:
+                    stack.pop()
+                elif isinstance(waiting, _Goal):
+                    stack.pop()
+                    claimed = waiting.instance.met.get((waiting.input, type))
+                    type = claimed if isinstance(claimed, _TYPES) else self._meets(waiting, type)
+                else:
+                    results, join = waiting.results, waiting.step
+                    results.append(type)
+                    done = len(results)
+                    if isinstance(join, Bind) and done <= len(join.bindings):
+                        assign(join.bindings[done - 1][0], type, variables, join.span)
+                    if done < len(waiting.inputs):
+                        program, at, type = join.programs[done], 0, waiting.inputs[done]
                     else:
-                        stack.append((program, at, depth, times, weights, variables, waiting))
-                        factor = _factor(waiting.step)
-                        times *= factor
-                        weights *= 1 if _tied(waiting.step) else factor
-                        program, type = again
-                        at = 0
+                        stack.pop()
+                        type = type if isinstance(join, Bind) else self._joined(waiting, variables)
                 continue
             step = program[at]
             at += 1
-            if isinstance(step, Call):
-                instance = step.instance
+            code = step.code
+            cost: Cost | None = None
+            if code == CALL:
+                instance: Instance = step.instance  # type: ignore[union-attr]
                 table = instance.table.get(type)
                 if table is None:
                     table = options(space, instance, type)
@@ -176,124 +196,99 @@ class Attempt:
                 made.append(candidate)
                 if len(made) > MAX_CHOICES:
                     raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
+                output = type
                 if candidate.simple:
-                    output = type
-                    if candidate.first is not None:
-                        output = candidate.first.results.get(type) or space.result(candidate.first, type)
+                    first = candidate.first
+                    if first is not None:
+                        output = first.results.get(type) or space.result(first, type)
+                        if bounded:
+                            cost = first.costs.get(type) or first.cost(type)
                     left -= (candidate.minimum - instance.minimum) * times
                 else:
                     result = candidate.outcomes.get(type) or outcome(space, candidate, type)
                     output = result.output
                     left -= (result.minimum - instance.minimum) * times
+                    if bounded:
+                        cost = outcome_cost(space, candidate, type)
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                if bounded:
-                    self._charge(candidate, type, times, weights, costs)
                 deeper = depth + instance.deepens
                 if deeper > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
+                if instance.claims:
+                    stack.append((program, at, depth, times, weights, variables, _Goal(instance, type)))
+                elif candidate.rest and at < len(program):
+                    stack.append((program, at, depth, times, weights, variables, None))
                 if candidate.rest or instance.claims:
-                    if at < len(program) or instance.claims:
-                        wait = _Goal(instance, type) if instance.claims else None
-                        stack.append((program, at, depth, times, weights, variables, wait))
                     program, at, depth = candidate.rest, 0, deeper
                     if candidate.binds:
                         variables = {} if candidate.simple else result.variables.copy()
                 type = output
-            elif isinstance(step, Apply):
-                applied = step.application.table.get(type) or step.application.look(type)
-                if isinstance(applied, Inapplicable):
-                    raise DeadEnd("type", refusal(step, applied), step.span)
+            elif code == APPLY:
+                application: Application = step.application  # type: ignore[union-attr]
+                found = application.results.get(type) or application.result(type)
+                if found is None:
+                    raise refusal(step, application.refusal(type))  # type: ignore[arg-type]
                 if bounded:
-                    self._charge_step(step, type, times, weights, costs)
-                type = applied.output
-            elif isinstance(step, Enter):
-                inner = _checked(space.enter, step, type)
+                    cost = application.costs.get(type) or application.cost(type)
+                type = found
+            elif code == COMPOUND:
+                waiting = _Join(step, type, len(made))  # type: ignore[arg-type]
+                stack.append((program, at, depth, times, weights, variables, waiting))
+                times *= step.factor  # type: ignore[union-attr]
+                weights *= step.copies  # type: ignore[union-attr]
+                program, at, type = step.programs[0], 0, waiting.inputs[0]  # type: ignore[union-attr]
+            elif code == LOAD:
+                type = variables[step.name]  # type: ignore[union-attr]
+            elif code == ENTER:
+                inner = space.enter(step, type)  # type: ignore[arg-type]
                 left -= (space.least(inner) - space.minimum(step)) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
                 stack.append((program, at, depth, times, weights, variables, None))
                 program, at = inner, 0
-            elif isinstance(step, Compound) and not step.settled:
-                join = _checked(_begin, step, type)
-                join.made = len(made)
-                stack.append((program, at, depth, times, weights, variables, join))
-                factor = _factor(step)
-                times *= factor
-                weights *= 1 if _tied(step) else factor
-                program = step.programs[0] if isinstance(step, Fork | Bind) else step.program
-                type, at = join.inputs[0], 0
             else:
-                output, used = _checked(space.run, step, type, variables)
+                type, used, cost = self._settled(step, type, variables, bounded)
                 left -= (used - space.minimum(step)) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                if bounded and used:
-                    self._charge_settled(step, type, variables, times, weights, costs)
-                type = output
+            if cost is not None:
+                parameters += cost.parameters * weights
+                macs += cost.macs * times
+                elements += cost.elements * times
+                if elements > max_elements:
+                    raise DeadEnd("elements", "more elements than the limit")
+                if macs > max_macs:
+                    raise DeadEnd("macs", "more MACs than the limit")
+                if parameters > max_parameters:
+                    raise DeadEnd("params", "more parameters than the limit")
         self.modules_left = int(left)
         return type
 
-    def _charge(self, candidate: Candidate, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
-        if candidate.simple:
-            if candidate.first is None:
-                return
-            cost = candidate.first.at(type).cost
-        else:
-            cost = outcome_cost(self.space, candidate, type)
-        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
-
-    def _charge_step(self, step: Apply, type: ValueType, times: int, weights: int, costs: list[int]) -> None:
-        cost = step.application.at(type).cost
-        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
-
-    def _charge_settled(
-        self, step: Step, type: ValueType, variables: Variables, times: int, weights: int, costs: list[int]
-    ) -> None:
-        cost = self.space.cost((step,), type, variables)
-        self._add(cost.parameters * weights, cost.macs * times, cost.elements * times, costs)
-
-    def _add(self, parameters: int, macs: int, elements: int, costs: list[int]) -> None:
-        limits = self.limits
-        costs[0] += parameters
-        costs[1] += macs
-        costs[2] += elements
-        if limits.elements is not None and costs[2] > limits.elements:
-            raise DeadEnd("elements", "more elements than the limit")
-        if limits.macs is not None and costs[1] > limits.macs:
-            raise DeadEnd("macs", "more MACs than the limit")
-        if limits.parameters is not None and costs[0] > limits.parameters:
-            raise DeadEnd("params", "more parameters than the limit")
-
-    def _next(self, join: _Join, variables: Variables) -> tuple[Program, ValueType] | None:
-        step, done = join.step, len(join.results)
-        if isinstance(step, Bind) and done <= len(step.bindings):
-            _checked(assign, step.bindings[done - 1][0], join.results[-1], variables, step.span)
-        if isinstance(step, Fork | Bind) and done < len(join.inputs):
-            return step.programs[done], join.inputs[done]
-        return None
+    def _settled(
+        self, step: Step, type: ValueType, variables: Variables, bounded: bool
+    ) -> tuple[ValueType, int, Cost | None]:
+        """Output, modules and cost of a step without rules; kept where no value that has a name is in it."""
+        if not isinstance(step, Compound):
+            return (*self.space.run(step, type, variables), None)
+        found = step.table.get(type)
+        if found is None or (bounded and found[2] is None):
+            output, used = self.space.run(step, type, variables)
+            found = output, used, self.space.cost((step,), type, variables) if bounded else None
+            if not step.named:
+                self.space.keep(step.table, type, found)
+        return found
 
     def _joined(self, join: _Join, variables: Variables) -> ValueType:
         step = join.step
-        match step:
-            case Fork():
-                return self._beside(join.results, step.span)
-            case Bind():
-                return join.results[-1]
-            case Copy() | Loop():
+        if isinstance(step, Copy | Loop):
 
-                def again(type: ValueType) -> ValueType:
-                    choices = tuple(candidate.choice for candidate in self.made[join.made :])
-                    return retyped(self.space, step.program, choices, type, variables)
+            def again(type: ValueType) -> ValueType:
+                choices = tuple(candidate.choice for candidate in self.made[join.made :])
+                return retyped(self.space, step.program, choices, type, variables)
 
-                output: ValueType = _checked(step.output, join.input, join.results[0], again)
-                return output
-
-    def _beside(self, parts: list[ValueType], span: Span) -> ValueType:
-        try:
-            return side_by_side(parts, span)
-        except Inapplicable as error:
-            raise DeadEnd("type", error, span) from None
+            return step.output(join.input, join.results[0], again)
+        return side_by_side(join.results, step.span)
 
     def _meets(self, goal: _Goal, type: ValueType) -> ValueType:
         try:
@@ -301,30 +296,3 @@ class Attempt:
         except Inapplicable as error:
             kind = "dead" if isinstance(error, Lifeless) else "goal"
             raise DeadEnd(kind, error, error.span or goal.instance.rule.span) from None
-
-
-def _begin(step: Fork | Copy | Loop | Bind, type: ValueType) -> _Join:
-    match step:
-        case Fork():
-            return _Join(step, type, step.inputs(type))
-        case Copy():
-            return _Join(step, type, (step.input(type),))
-        case Loop():
-            return _Join(step, type, (type,))
-        case Bind():
-            return _Join(step, type, (type,) * len(step.programs))
-
-
-def _factor(step: Fork | Copy | Loop | Bind) -> int:
-    return step.count if isinstance(step, Copy | Loop) else 1
-
-
-def _tied(step: Fork | Copy | Loop | Bind) -> bool:
-    return isinstance(step, Copy | Loop) and step.tied
-
-
-def _checked(function: Callable[..., Any], *given: Any) -> Any:
-    try:
-        return function(*given)
-    except Inapplicable as error:
-        raise DeadEnd("type", error, error.span) from None

@@ -33,6 +33,7 @@ from ein.grammar.steps import (
     Step,
     Variables,
     assign,
+    flat,
     holds_rule,
     names_values,
     refusal,
@@ -155,7 +156,7 @@ def _candidate(space: Space, choice: Choice, weight: float, program: Program) ->
         first = before[0].application
     simple = not before or first is not None
     least = len(before) + space.least(rest) if simple else 0
-    return Candidate(choice, weight, program, leading, rest, binds, simple, first, least, _begins(program, binds))
+    return Candidate(choice, weight, program, leading, flat(rest), binds, simple, first, least, _begins(program, binds))
 
 
 def _begins(program: Program, binds: bool) -> bool:
