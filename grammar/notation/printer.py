@@ -48,18 +48,26 @@ def print_file(file: s.File) -> str:
     outer = [comment for comment in file.comments if id(comment) not in kept]
     out: list[str] = []
     end = 0
-    in_comment = False
+    in_comment = within = False
     for item in sorted([*file.statements, *outer], key=lambda item: item.span.start):
         gap = "\n\n" if file.source.text.count("\n", end, item.span.start) > 1 else "\n"
         if isinstance(item, s.Comment):
             gap = gap if item.own_line or in_comment else "  "
-            shown, in_comment = item.text, True
+            within = within and (gap == "  " or (gap == "\n" and _is_indented(item)))
+            shown, in_comment = "  " * (within and gap == "\n") + item.text, True
         else:
             shown = render(statement(item), WIDTH, places.is_broken)
             shown, in_comment = _with_comments(shown, item, inner[id(item)], places)
+            within = True
         out += [gap if out else "", shown]
         end = item.span.end
     return "".join([*out, "\n"]) if out else ""
+
+
+def _is_indented(comment: s.Comment) -> bool:
+    """Whether the comment is set in, as one that belongs to the statement above it is."""
+    text, start = comment.span.source.text, comment.span.start
+    return start > text.rfind("\n", 0, start) + 1
 
 
 # --- comments inside of statements

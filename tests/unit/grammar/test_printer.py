@@ -311,3 +311,11 @@ def test_a_file_with_mistakes_is_not_formatted() -> None:
     with pytest.raises(EinError) as caught:
         format_source(Source("f.ein", "rule A = )\nrule B = b\nrule C = )"))
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["E105", "E105"]
+
+
+def test_comments_set_in_stay_with_the_statement_above_them() -> None:
+    """A commented-out alternative is no heading of the next rule; what stands at the margin or apart is."""
+    text = "rule A\n  = relu  # x\n  # | silu @ 2\n    # more\n# of B\nrule B = gelu\n\n  # apart\n"
+    wanted = "rule A = relu  # x\n  # | silu @ 2\n  # more\n# of B\nrule B = gelu\n\n# apart\n"
+    assert format_source(Source("f.ein", text)) == wanted
+    assert format_source(Source("f.ein", wanted)) == wanted
