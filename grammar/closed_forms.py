@@ -52,7 +52,7 @@ class ClosedForm:
     doubts: list[Doubt]
     make: Make
     known: dict[Any, bool] | None
-    """Answers by the one size that they depend on; None where there is more to it."""
+    """Answers by the few sizes that they depend on; None where there is more to it."""
 
     def result(self, input: ValueType) -> ValueType | None:
         """The output; None where the signature or a guard says no."""
@@ -66,10 +66,10 @@ class ClosedForm:
         """Whether there is an output."""
         if self.known is None:
             return self._fits(input)
-        size = self.reads[0][1](input)
-        found = self.known.get(size)
+        sizes = tuple([read(input) for _, read in self.reads])
+        found = self.known.get(sizes)
         if found is None:
-            found = self.known[size] = self._fits(input)
+            found = self.known[sizes] = self._fits(input)
         return found
 
     def _fits(self, input: ValueType) -> bool:
@@ -338,7 +338,7 @@ class _Places:
             [guard.evaluate for guard in guards],
             doubts,
             make,
-            {} if not self.merges and not self.checks and len(wanted & self.sizes) == len(wanted) == 1 else None,
+            {} if not self.merges and not self.checks and wanted <= self.sizes and len(wanted) <= 2 else None,
         )
 
     def _make(self, type: s.Type, kinds: Kinds, doubts: list[Doubt], names: set[str]) -> Make:

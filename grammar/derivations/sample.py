@@ -48,6 +48,8 @@ class Sampler:
     space: Space
     attempts: int = 0
     drawn: int = 0
+    walked: int = 0
+    """choices made, those of abandoned attempts included"""
     failures: Counter[tuple[str, Span | None]] = field(default_factory=Counter)
     examples: dict[tuple[str, Span | None], DeadEnd] = field(default_factory=dict)
     sharing: bool = field(init=False)
@@ -98,10 +100,11 @@ class Sampler:
                 if modules < least:
                     raise DeadEnd("size", f"fewer than {least} modules")
                 self.ends(output)
-                choices = tuple(candidate.choice for candidate in attempt.made)
+                choices = tuple([candidate.choice for candidate in attempt.made])
                 made = Derivation(self.space, choices, modules, input)
                 self.shares(made)
             except DeadEnd as dead:
+                self.walked += len(attempt.made)
                 self.failures[(dead.kind, dead.place)] += 1
                 if self.examples.setdefault((dead.kind, dead.place), dead) is dead:
                     dead.__traceback__, dead.made = None, tuple(attempt.made)
@@ -110,6 +113,7 @@ class Sampler:
                     break
                 continue
             self.drawn += 1
+            self.walked += len(made.choices)
             return made
         raise self.gave_up(count + 1, size)
 
