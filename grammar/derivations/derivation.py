@@ -36,6 +36,9 @@ from ein.grammar.steps import (
 )
 from ein.grammar.types import ValueType, bundle
 
+SHORT = 12
+"""Modules of a derivation that says its term wherever it is printed."""
+
 Choices = tuple[tuple[int, tuple[Any, ...]], ...]
 
 
@@ -51,13 +54,31 @@ class Derivation:
     """The id that a derivation file says, where its space is not at hand."""
 
     def __repr__(self) -> str:
-        return f"<Derivation {self.id}: {self.modules} modules>"
+        known = f"{self.id}: {self.modules} modules"
+        term = self.text if self.modules <= SHORT else ""
+        return f"<Derivation {known}: {term}>" if term else f"<Derivation {known}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For hypothesis and IPython, which else would print the fields."""
+        printer.text(repr(self))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Derivation) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from ein.grammar.derivations.pickled import pickled
+
+        return pickled(self)
+
+    def __copy__(self) -> Derivation:
+        """Itself: nothing in it changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Derivation:
+        return self
 
     @property
     def _key(self) -> tuple[str, Choices]:
@@ -160,7 +181,12 @@ def replay(space: Space, choices: Choices, input: ValueType) -> t.TypedTerm:
 
 def retyped(space: Space, program: Program, choices: Choices, input: ValueType, variables: Variables) -> ValueType:
     """What a program gives for choices made on another type. Raises Inapplicable where one is not to be had."""
-    return _Builder(space, choices, {**variables}).build(program, input).output
+    return typed(space, program, choices, input, variables).output
+
+
+def typed(space: Space, program: Program, choices: Choices, input: ValueType, variables: Variables) -> t.TypedTerm:
+    """The typed term of a program. Raises Inapplicable where a choice is not to be had."""
+    return _Builder(space, choices, {**variables}).build(program, input)
 
 
 class _Builder:

@@ -1,120 +1,103 @@
-"""Editing derivations: mutation, as a subtree redrawn at its type with the rest typed anew."""
+"""Editing derivations: the kinds of edits by name. Each is a function of its parents and of random numbers alone."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable
+from dataclasses import replace
+from random import Random as Generator
 
-from ein.grammar.derivations.attempt import Attempt, DeadEnd
-from ein.grammar.derivations.derivation import Choices, Derivation
+from ein.grammar.derivations.crossover import crossover
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.match import derive
+from ein.grammar.derivations.mutate import Fairness, Keep, mutate
+from ein.grammar.derivations.plans import Random
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.steps import Candidate, Instance, Options, rule_uses
+from ein.grammar.derivations.small_edits import MOVES, SMALL, edit_one, small
+from ein.grammar.diagnostics import fail
+from ein.grammar.numbers import nearest
 
-TRIES = 16
-"""Attempts at one place before another is taken."""
+__all__ = [
+    "KINDS",
+    "SMALL",
+    "Fairness",
+    "Keep",
+    "crossed",
+    "crossover",
+    "edit_one",
+    "mutant",
+    "mutate",
+    "ruled",
+    "small",
+]
 
-PLACES = 500
-"""Places before a derivation is said to have no mutant."""
+KINDS = ("subtree", "small", *MOVES)
+"""`subtree` is `mutate`; `small` is one of those after it."""
 
 
-def mutate(sampler: Sampler, parent: Derivation, random: Callable[[], float]) -> Derivation:
-    """A valid derivation within the limits that differs from its parent in one subtree.
+def mutant(
+    sampler: Sampler,
+    parent: Derivation,
+    seed: int = 0,
+    index: int = 0,
+    *,
+    kind: str = "subtree",
+    keep: Keep = None,
+    sites: Fairness = "uniform",
+) -> Derivation:
+    """Mutant `index` of `seed`, of a kind out of `KINDS`; `keep` is for `subtree`.
 
-    A use of a rule is taken uniformly and redrawn from the stated distribution at its type; what
-    follows keeps its choices and is typed anew. A place where nothing fits in `TRIES` attempts gives
-    way to another, so places that are easy to redraw are favoured. Copies are edited together, since
-    a copied branch is one derivation. Raises EinError where no mutant is found.
+    A parent that is no derivation of the sampler's grammar is parsed into it. Raises ValueError, EinError.
     """
-    sampler.trim()
-    uses = _uses(sampler, parent)
-    for _ in range(PLACES):
-        place = int(random() * len(uses))
-        end = _end(uses, place)
-        for _ in range(TRIES):
-            child = _redraw(sampler, parent, place, end, random)
-            if child is not None:
-                return child
-            if not _can_change(uses, place, end):
-                break
-    message = f"no mutant of this derivation of {parent.modules} modules fits within the limits"
-    raise fail("E706", message, help="loosen the limits of the grammar")
+    _check(keep, sites)
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind of edit `{kind}`; {nearest(kind, KINDS, f'the kinds are {KINDS}')}")
+    if keep is not None and kind != "subtree":
+        raise ValueError(f'`keep` is for the kind "subtree", and this is "{kind}"')
+    parent, random = ruled(sampler, parent), _random("mutate", seed, index)
+    if kind == "subtree":
+        return mutate(sampler, parent, random, keep=keep, sites=sites)
+    if kind == "small":
+        return small(sampler, parent, random, sites)
+    return edit_one(sampler, parent, kind, random, sites)
 
 
-def _uses(sampler: Sampler, parent: Derivation) -> list[tuple[Candidate, int]]:
-    """The candidates that a derivation chose, each with the number of alternatives it had."""
-    found: list[tuple[Candidate, int]] = []
-    choices = iter(parent.choices)
+def crossed(
+    sampler: Sampler,
+    first: Derivation,
+    second: Derivation,
+    seed: int = 0,
+    index: int = 0,
+    *,
+    keep: Keep = None,
+    sites: Fairness = "uniform",
+) -> Derivation:
+    """Child `index` of `seed` of two derivations, which are parsed into the grammar as `mutant` does.
 
-    def choose(instance: Instance, table: Options) -> Candidate:
-        choice = next(choices)
-        candidate = next((c for c in table.candidates if c.choice == choice), None)
-        if candidate is None:
-            raise DeadEnd("type", f"`{instance!r}` has no choice {choice}")
-        found.append((candidate, len(table.candidates)))
-        return candidate
-
-    try:
-        Attempt(sampler.space, sampler.unlimited).run(parent.input, choose)
-    except (DeadEnd, StopIteration):
-        raise EinError(fail("E706", "the parent is no derivation of this grammar").diagnostics) from None
-    return found
-
-
-def _end(uses: list[tuple[Candidate, int]], place: int) -> int:
-    """Where the subtree that begins at `place` ends in the pre-order."""
-    open_uses, at = 1, place
-    while open_uses:
-        open_uses += rule_uses(uses[at][0].rest) - 1
-        at += 1
-    return at
+    Raises ValueError, EinError.
+    """
+    _check(keep, sites)
+    first, second = ruled(sampler, first), ruled(sampler, second)
+    return crossover(sampler, first, second, _random("crossover", seed, index), keep=keep, sites=sites)
 
 
-def _can_change(uses: list[tuple[Candidate, int]], place: int, end: int) -> bool:
-    return any(count > 1 for _, count in uses[place:end])
+def ruled(sampler: Sampler, architecture: Derivation) -> Derivation:
+    """An architecture as a derivation of the sampler's grammar. Raises EinError where its rules do not derive it."""
+    grammar = sampler.grammar
+    if architecture.input is not grammar.input:
+        message = f"this architecture takes {architecture.input!r}, and `{grammar.name}` takes {grammar.input!r}"
+        raise fail("E707", message, help=f'give both the same input: --input "{architecture.input!r}"')
+    if architecture.space is sampler.space:
+        return architecture
+    if not architecture.finished and architecture.space.grammar.digest == grammar.digest:
+        return replace(architecture, space=sampler.space)
+    return derive(sampler.space, architecture.term)
 
 
-def _redraw(
-    sampler: Sampler, parent: Derivation, place: int, end: int, random: Callable[[], float]
-) -> Derivation | None:
-    """The parent with the subtree from `place` to `end` drawn anew; None where that does not fit."""
-    choices = parent.choices
-    made: list[tuple[int, tuple[object, ...]]] = []
-    state = [0, 1]  # the next choice of the parent to follow; open uses of the new subtree
-
-    def choose(instance: Instance, table: Options) -> Candidate:
-        at = state[0]
-        if at == place and state[1]:
-            candidate = table.candidates[bisect_right(table.cumulative, random())]
-            state[1] += rule_uses(candidate.rest) - 1
-            if not state[1]:
-                state[0] = end
-        else:
-            candidate = _same(table, choices[at], instance)
-            state[0] = at + 1
-        made.append(candidate.choice)
-        if not state[1] and state[0] == end and _unchanged(made, choices, place, end):
-            raise DeadEnd("parent", "the same subtree again")
-        return candidate
-
-    attempt = Attempt(sampler.space, sampler.limits)
-    try:
-        output = attempt.run(parent.input, choose)
-        sampler.ends(output)
-        allowed = sampler.limits.modules if sampler.limits.modules is not None else 1 << 60
-        found = Derivation(sampler.space, tuple(made), allowed - attempt.modules_left, parent.input)
-        sampler.shares(found)
-    except DeadEnd:
-        return None
-    return found
+def _random(what: str, seed: int, index: int) -> Random:
+    return Generator(f"ein {what} {seed} {index}").random
 
 
-def _unchanged(made: list[tuple[int, tuple[object, ...]]], choices: Choices, place: int, end: int) -> bool:
-    return len(made) == end and tuple(made[place:]) == choices[place:end]
-
-
-def _same(table: Options, choice: tuple[int, tuple[object, ...]], instance: Instance) -> Candidate:
-    for candidate in table.candidates:
-        if candidate.choice == choice:
-            return candidate
-    raise DeadEnd("type", f"`{instance!r}` has no choice {choice} here")
+def _check(keep: object, sites: object) -> None:
+    if keep not in (None, "type"):
+        raise ValueError(f'`keep` is None or "type", got {keep!r}')
+    if sites not in ("uniform", "depth"):
+        raise ValueError(f'`sites` is "uniform" or "depth", got {sites!r}')

@@ -7,6 +7,7 @@ it gives the same network back when the grammar it came from has changed or is g
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -17,7 +18,8 @@ from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Operator, value_text
 from ein.grammar.check import Request, check, load_grammar
 from ein.grammar.derivations.derivation import Derivation, derivation_id, read_trace, replay
-from ein.grammar.diagnostics import EinError, Source, fail
+from ein.grammar.derivations.rank_ids import parse_rank_id, read_rank_id
+from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail
 from ein.grammar.load import MAX_BYTES, MAX_FILES, find, library_names
 from ein.grammar.minima import settle
 from ein.grammar.notation import syntax as s
@@ -61,28 +63,33 @@ def _own_operators(term: t.TypedTerm) -> list[Operator]:
 
 def _kinds(derivation: Derivation) -> list[s.TypeDecl]:
     """Declarations of the kinds that `std` does not have."""
-    std = _std_kinds()
+    std = std_kinds()
     used = {leaf.kind for node in t.walk(derivation.term) for end in (node.input, node.output) for leaf in leaves(end)}
     declared = derivation.space.grammar.kinds
     return [s.TypeDecl(kind, *declared[kind]) for kind in sorted(used) if kind not in std]
 
 
 @cache
-def _std_kinds() -> frozenset[str]:
+def std_kinds() -> frozenset[str]:
     file, _ = parse(find(STD)[0])
     return frozenset(statement.name for statement in file.statements if isinstance(statement, s.TypeDecl))
 
 
-def read_architecture(what: str, request: Request | None = None) -> Derivation:
-    """The network that `what` names: a library architecture, a file, or `file.ein:name`.
+def read_architecture(
+    what: str, request: Request | None = None, say: Callable[[Diagnostic], None] | None = None
+) -> Derivation:
+    """The network that `what` names: a library architecture, a file, `file.ein:name`, or a rank id.
 
     A derivation file whose space is in the library, or beside or above the file, unchanged, comes back
-    with its rules; else its term stands for it. Raises EinError.
+    with its rules; else its term stands for it, and `say` is told why. Raises EinError.
     """
+    request = request or Request()
+    numbered = parse_rank_id(what)
+    if numbered is not None:
+        return read_rank_id(numbered, _homes(numbered.space, Path()), request)
     name, path = None, what
     if ".ein:" in what:
         path, _, name = what.rpartition(":")
-    request = request or Request()
     source, _, _ = find(path)
     grammar = load_grammar(path, request)
     if name is None and not grammar.architectures and grammar.rules:
@@ -93,7 +100,12 @@ def read_architecture(what: str, request: Request | None = None) -> Derivation:
     if declared is None or request.input or request.output:
         return found
     known = derivation_id(declared.space, declared.digest, declared.trace)
-    return _with_rules(declared, found, Path(path).parent) or replace(found, recorded=known)
+    drawn = _with_rules(declared, found, Path(path).parent)
+    if isinstance(drawn, Derivation):
+        return drawn
+    if say is not None:
+        say(Diagnostic("W721", f"{drawn}; the term that the file keeps stands for it", severity="note"))
+    return replace(found, recorded=known)
 
 
 def _declared(source: Source) -> s.DerivationDecl | None:
@@ -120,20 +132,37 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | None:
-    """The derivation in its space, where that still is what it was; None otherwise."""
-    homes = (_in_space(home, declared, found) for home in _homes(declared.space, folder))
-    return next((derivation for derivation in homes if derivation is not None), None)
+def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | str:
+    """The derivation in its space, where that still is what it was; else why not."""
+    digests: list[str] = []
+    for home in _homes(declared.space, folder):
+        grammar = _asked(home, declared, found)
+        if grammar is None:
+            digests.append("with mistakes")
+        elif grammar.digest != declared.digest:
+            digests.append(grammar.digest)
+        else:
+            derivation = _replayed(grammar, declared, found)
+            return derivation or f"the choices in this file are not those that `{declared.space}` makes for its term"
+    if not digests:
+        return f"`{declared.space}` ({declared.digest}) is neither in the library nor beside, above or here"
+    then, now = declared.digest, ", ".join(dict.fromkeys(digests))
+    return f"`{declared.space}` has changed since this was drawn from it: {then} then, {now} now"
 
 
-def _in_space(home: str, declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
+def _asked(home: str, declared: s.DerivationDecl, found: Derivation) -> Grammar | None:
+    """The space as the file asks for it; None where it has mistakes."""
     parameters = {a.name: a.value for a in declared.arguments if a.name is not None}
     values = {name: value.value for name, value in parameters.items() if hasattr(value, "value")}
-    request = Request(values, repr(found.input), repr(found.type))
     try:
-        grammar, _ = check(home, request)
-        if grammar is None or grammar.digest != declared.digest:
-            return None
+        return check(home, Request(values, repr(found.input), repr(found.type)))[0]
+    except EinError:
+        return None
+
+
+def _replayed(grammar: Grammar, declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
+    """The derivation, where its choices give the term of the file."""
+    try:
         space = _settled(grammar)
         choices = read_trace(declared.trace)
         term = replay(space, choices, found.input)

@@ -10,7 +10,7 @@ from ein.grammar import term as t
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.files import derivation_text, read_architecture, write
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.diagnostics import EinError
+from ein.grammar.diagnostics import Diagnostic, EinError
 
 GRAMMAR = """\
 ein 1
@@ -68,3 +68,55 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EinError, match="cannot be written"):
         write(tmp_path / "file" / "net.ein", "text")
+
+
+def said(file: Path) -> tuple[bool, list[str]]:
+    """Whether the term stands for the derivation, and what is told."""
+    notes: list[Diagnostic] = []
+    found = read_architecture(str(file), say=notes.append)
+    assert all((note.code, note.severity) == ("W721", "note") for note in notes)
+    return found.finished, [note.message for note in notes]
+
+
+CHANGES = {
+    "a weight": ("twice |", "twice @ 3 |"),
+    "a rule's name": ("Block", "Part"),
+    "an operator": ("x * 2", "x * 3"),
+    "a parameter": ("g(classes = 10)", "g(classes = 10, more = 1)"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_the_grammar_is_told(grammar: Path, tmp_path: Path, change: str) -> None:
+    drawn = Sampler.of(load_grammar(str(grammar))).draw(3)
+    file = tmp_path / "net.ein"
+    write(file, derivation_text(drawn))
+    assert said(file) == (False, [])
+    before, after = CHANGES[change]
+    assert before in GRAMMAR
+    grammar.write_text(GRAMMAR.replace(before, after), encoding="utf-8")
+    now = load_grammar(str(grammar)).digest
+    stands = "the term that the file keeps stands for it"
+    then = drawn.space.grammar.digest
+    told = f"`g` has changed since this was drawn from it: {then} then, {now} now; {stands}"
+    if change == "a parameter":
+        assert now != then
+    assert said(file) == (True, [told])
+    assert read_architecture(str(file)).id == drawn.id
+
+
+def test_a_grammar_that_is_gone_or_has_mistakes_is_told(grammar: Path, tmp_path: Path) -> None:
+    drawn = Sampler.of(load_grammar(str(grammar))).draw(3)
+    file, digest = tmp_path / "net.ein", drawn.space.grammar.digest
+    write(file, derivation_text(drawn))
+    grammar.write_text(GRAMMAR.replace("twice |", "twce |"), encoding="utf-8")
+    assert said(file)[1][0].startswith(f"`g` has changed since this was drawn from it: {digest} then, with mistakes")
+    grammar.unlink()
+    assert said(file)[1][0].startswith(f"`g` ({digest}) is neither in the library nor beside, above or here")
+
+
+def test_choices_that_give_another_term_are_told(grammar: Path, tmp_path: Path) -> None:
+    drawn = Sampler.of(load_grammar(str(grammar))).draw(3)
+    file = tmp_path / "net.ein"
+    write(file, derivation_text(drawn).replace(f'trace "{drawn.trace}"', 'trace "0 1:4 1:4 1:4 0"'))
+    assert said(file)[1][0].startswith("the choices in this file are not those that `g` makes for its term")
