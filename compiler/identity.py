@@ -22,7 +22,7 @@ from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.notation import syntax as s
 from ein.grammar.notation.printer import print_statement
 
-VERSION = 1
+VERSION = 2
 
 
 def derivation_identity(derivation: Derivation) -> str:
@@ -31,7 +31,7 @@ def derivation_identity(derivation: Derivation) -> str:
 
 
 def identity(graph: OpGraph) -> str:
-    """`1:` and 32 hex digits. Equal for graphs that differ in node numbers, wires and shared arithmetic only.
+    """`2:` and 32 hex digits. Equal for graphs that differ in node numbers, wires and shared arithmetic only.
 
     The nodes are listed as the output reaches them, inputs in order; each says its operator, arguments,
     sources, and which weights it holds, by the order in which weights are met. So shared and separate
@@ -111,7 +111,7 @@ def _tying(graph: OpGraph) -> set[str]:
 
 def _random(applied: Applied) -> bool:
     """Whether two uses on one input may give different results."""
-    return any(step.op == "host" or step.name == "dropout" for step in all_steps(applied.body))
+    return any(step.op in ("host", "dropout") for step in all_steps(applied.body))
 
 
 @lru_cache(maxsize=4096)

@@ -14,6 +14,7 @@ from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.attempt import DeadEnd, Stuck
 from ein.grammar.derivations.derivation import Choices, retyped
 from ein.grammar.derivations.options import options, outcome, outcome_cost
+from ein.grammar.derivations.shape import rules_used
 from ein.grammar.numbers import Inapplicable, Lifeless
 from ein.grammar.space import Space
 from ein.grammar.steps import (
@@ -28,7 +29,6 @@ from ein.grammar.steps import (
     Loop,
     Options,
     Program,
-    Step,
     Variables,
     assign,
 )
@@ -37,8 +37,14 @@ from ein.grammar.types import ValueType
 Made: TypeAlias = tuple[Candidate, Any] | None
 """The choices made so far, the last one first: (candidate, those before)."""
 
+Costs: TypeAlias = tuple[int, int, int]
+"""Parameters, MACs and elements so far."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+KEPT = 20_000
+"""Candidates whose rules are kept."""
+
+
+@dataclass(slots=True, eq=False)
 class _Join:
     """What a frame waits for: the results of branches, of copies, of a loop, or the values of a `let`."""
 
@@ -49,7 +55,7 @@ class _Join:
     results: tuple[ValueType, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Claim:
     """What a frame waits for: the end of a rule that declares its output."""
 
@@ -57,10 +63,10 @@ class _Claim:
     input: ValueType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Frame:
-    """The rest of a program, with what is around it. `times` counts copies, `weights` those with weights of their
-    own, `level` the uses of rules around it."""
+    """The rest of a program, with what is around it; never changed. `times` counts copies, `weights` those that have
+    weights of their own."""
 
     program: Program
     at: int
@@ -73,12 +79,13 @@ class _Frame:
     below: _Frame | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Place:
-    """Where a rule is used and nothing is chosen yet, or the end. `type` is what flows in there.
+    """Where a rule is used and nothing is chosen yet, or the end; never changed. `type` is what flows in there.
 
-    `left` are the modules that the limit leaves beyond the fewest that everything still to come needs; a use of
-    this rule counts `times`. `level` counts the uses of rules around it, `depth` those with a name.
+    `left` are the modules that the limit leaves beyond the fewest that everything still to come needs; what is used
+    here counts `times`. `level` is the number of uses of rules around it, `depth` of those with a name. `open` are the
+    uses of rules to come, this one among them, that can grow by any number of modules, which no copied one can.
     """
 
     instance: Instance | None
@@ -88,9 +95,10 @@ class Place:
     times: int
     level: int
     depth: int
+    open: int
     count: int
     _made: Made
-    _costs: tuple[int, int, int]
+    _costs: Costs
     _frame: _Frame
 
     @property
@@ -102,94 +110,109 @@ _NONE = Options([], [], [])
 
 
 class Walk:
-    """The places of a space within limits. `level` is that of the last dead end."""
+    """The places of a space within limits. `steady` are the rules that `Place.open` counts; `level` is that of the
+    last dead end."""
 
-    def __init__(self, space: Space, limits: Limits, input: ValueType) -> None:
+    def __init__(self, space: Space, limits: Limits, input: ValueType, steady: frozenset[str] = frozenset()) -> None:
         self.space = space
         self.limits = limits
         self.input = input
+        self.steady = steady
         self.modules = limits.modules if limits.modules is not None else 1 << 60
         self.level = 0
         self._depth = limits.depth if limits.depth is not None else 1 << 60
         self._bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
+        self._growing: dict[Candidate, int] = {}
 
     def begin(self) -> Place:
         """Before the first choice. Raises DeadEnd."""
         start = self.space.start
         self.level = 0
-        left = self.modules - start.minimum
-        if left < 0:
-            raise DeadEnd("modules", "more modules than the limit")
+        left = self._spend(self.modules, start.minimum)
         frame = _Frame((Call(start, start.rule.span),), 0, 0, 0, 1, 1, {}, None, None)
-        return self._onward(frame, self.input, int(left), None, 0, (0, 0, 0))
+        return self._onward(frame, self.input, left, int(start.rule.name in self.steady), None, 0, (0, 0, 0))
 
     def take(self, place: Place, candidate: Candidate) -> Place:
         """The place after a choice. Raises DeadEnd where nothing fits there."""
         instance, type, frame = place.instance, place.type, place._frame
         assert instance is not None
         self.level = place.level
-        found = outcome(self.space, candidate, type)
+        found = candidate.outcomes.get(type) or outcome(self.space, candidate, type)
         left = self._spend(place.left, (found.minimum - instance.minimum) * frame.times)
         costs = place._costs
-        if self._bounded:
-            costs = self._charge(outcome_cost(self.space, candidate, type), frame, costs)
+        if self._bounded and candidate.leading:
+            costs = self._charge(outcome_cost(self.space, candidate, type), frame.times, frame.weights, costs)
         depth = frame.depth + instance.deepens
         if depth > self._depth:
             raise DeadEnd("depth", "deeper than the limit")
-        made, count = (candidate, place._made), place.count + 1
         if candidate.rest or instance.claims:
-            claim = _Claim(instance, type) if instance.claims else None
-            below = replace(frame, waiting=claim) if claim or frame.at < len(frame.program) else frame.below
-            variables = {**found.variables} if candidate.binds else frame.variables
-            frame = _Frame(
-                candidate.rest, 0, depth, frame.level + 1, frame.times, frame.weights, variables, None, below
+            frame = self._inside(frame, place, candidate, found.variables, depth)
+        open = place.open
+        if place.times == 1:
+            open += self._grown(candidate) - (instance.rule.name in self.steady)
+        return self._onward(frame, found.output, left, open, (candidate, place._made), place.count + 1, costs)
+
+    def _inside(self, frame: _Frame, place: Place, candidate: Candidate, variables: Variables, depth: int) -> _Frame:
+        """The frame of what is left of an alternative, above that of the place."""
+        instance, below = place.instance, frame.below
+        assert instance is not None
+        if instance.claims:
+            below = _waiting(frame, _Claim(instance, place.type))
+        elif frame.at < len(frame.program):
+            below = frame
+        named = {**variables} if candidate.binds else frame.variables
+        return _Frame(candidate.rest, 0, depth, frame.level + 1, frame.times, frame.weights, named, None, below)
+
+    def _grown(self, candidate: Candidate) -> int:
+        found = self._growing.get(candidate)
+        if found is None:
+            if len(self._growing) >= KEPT:
+                self._growing.clear()
+            found = self._growing[candidate] = sum(
+                times == 1 and name in self.steady for name, times in rules_used(candidate.rest)
             )
-        return self._onward(frame, found.output, left, made, count, costs)
+        return found
 
     def _onward(
-        self, frame: _Frame, type: ValueType, left: int, made: Made, count: int, costs: tuple[int, int, int]
+        self, frame: _Frame, type: ValueType, left: int, open: int, made: Made, count: int, costs: Costs
     ) -> Place:
         """Runs what follows without a choice."""
         space = self.space
+        program, at = frame.program, frame.at
         while True:
             self.level = frame.level
-            if frame.at == len(frame.program):
+            if at == len(program):
                 if frame.below is None:
-                    return Place(None, type, _NONE, left, 1, -1, 0, count, made, costs, frame)
+                    return Place(None, type, _NONE, left, 1, -1, 0, 0, count, made, costs, frame)
                 frame, type = self._return(frame.below, type, made, count)
+                program, at = frame.program, frame.at
                 continue
-            step = frame.program[frame.at]
+            step = program[at]
+            at += 1
             if isinstance(step, Call):
-                after = _after(frame)
                 found = step.instance.table.get(type) or options(space, step.instance, type)
                 if not found.candidates:
                     raise Stuck(space, step.instance, type)
-                return Place(
-                    step.instance, type, found, left, frame.times, frame.level, frame.depth, count, made, costs, after
-                )
+                frame = _moved(frame, program, at, frame.below)
+                times, level, depth = frame.times, frame.level, frame.depth
+                return Place(step.instance, type, found, left, times, level, depth, open, count, made, costs, frame)
             if isinstance(step, Enter):
                 inner = _checked(space.enter, step, type)
                 left = self._spend(left, (space.least(inner) - space.minimum(step)) * frame.times)
-                frame = replace(frame, program=inner, at=0, waiting=None, below=_after(frame))
+                frame = _moved(frame, inner, 0, _moved(frame, program, at, frame.below))
+                program, at = inner, 0
             elif isinstance(step, Compound) and not step.settled:
                 join = _begin(step, type, count)
-                factor, tied = (step.count, step.tied) if isinstance(step, Copy | Loop) else (1, True)
-                frame = replace(
-                    frame,
-                    program=step.programs[0] if isinstance(step, Fork | Bind) else step.program,
-                    at=0,
-                    times=frame.times * factor,
-                    weights=frame.weights * (1 if tied else factor),
-                    waiting=None,
-                    below=replace(_after(frame), waiting=join),
-                )
-                type = join.inputs[0]
+                frame = _branch(_waiting(_moved(frame, program, at, frame.below), join), join, 0)
+                type, program, at = join.inputs[0], frame.program, 0
             else:
                 output, used = _checked(space.run, step, type, frame.variables)
-                left = self._spend(left, (used - space.minimum(step)) * frame.times)
-                if self._bounded and used:
-                    costs = self._charge(space.cost((step,), type, frame.variables), frame, costs)
-                frame, type = _after(frame), output
+                if used:
+                    left = self._spend(left, (used - space.minimum(step)) * frame.times)
+                    if self._bounded:
+                        cost = space.cost((step,), type, frame.variables)
+                        costs = self._charge(cost, frame.times, frame.weights, costs)
+                type = output
 
     def _return(self, frame: _Frame, type: ValueType, made: Made, count: int) -> tuple[_Frame, ValueType]:
         """What a frame does with the result of the one above it."""
@@ -198,24 +221,22 @@ class Walk:
         if waiting is None:
             return frame, type
         if isinstance(waiting, _Claim):
-            return replace(frame, waiting=None), self._meet(waiting, type)
+            return _waiting(frame, None), self._meet(waiting, type)
         step, results = waiting.step, (*waiting.results, type)
-        variables = frame.variables
-        if isinstance(step, Bind) and len(results) <= len(step.bindings):
+        join = _Join(step, waiting.input, waiting.inputs, waiting.made, results)
+        done, variables = len(results), frame.variables
+        if isinstance(step, Bind) and done <= len(step.bindings):
             variables = {**variables}
-            _checked(assign, step.bindings[len(results) - 1][0], type, variables, step.span)
-        if isinstance(step, Fork | Bind) and len(results) < len(waiting.inputs):
-            below = replace(frame, variables=variables, waiting=replace(waiting, results=results))
-            program, input = step.programs[len(results)], waiting.inputs[len(results)]
-            return replace(frame, program=program, at=0, variables=variables, waiting=None, below=below), input
-        made_inside = _choices(made, count - waiting.made)
+            _checked(assign, step.bindings[done - 1][0], type, variables, step.span)
+            frame = replace(frame, variables=variables)
+        if done < len(join.inputs):
+            return _branch(_waiting(frame, join), join, done), join.inputs[done]
 
         def again(other: ValueType) -> ValueType:
             assert isinstance(step, Copy | Loop)
-            return retyped(self.space, step.program, made_inside, other, variables)
+            return retyped(self.space, step.program, _choices(made, count - join.made), other, variables)
 
-        output = _joined(step, waiting.input, results, again)
-        return replace(frame, variables=variables, waiting=None), output
+        return _waiting(frame, None), _joined(join, again)
 
     def _meet(self, claim: _Claim, type: ValueType) -> ValueType:
         try:
@@ -229,10 +250,10 @@ class Walk:
             raise DeadEnd("modules", "more modules than the limit")
         return int(left - modules)
 
-    def _charge(self, cost: Cost, frame: _Frame, costs: tuple[int, int, int]) -> tuple[int, int, int]:
-        parameters = costs[0] + cost.parameters * frame.weights
-        macs = costs[1] + cost.macs * frame.times
-        elements = costs[2] + cost.elements * frame.times
+    def _charge(self, cost: Cost, times: int, weights: int, costs: Costs) -> Costs:
+        parameters = costs[0] + cost.parameters * weights
+        macs = costs[1] + cost.macs * times
+        elements = costs[2] + cost.elements * times
         limits = self.limits
         if limits.elements is not None and elements > limits.elements:
             raise DeadEnd("elements", "more elements than the limit")
@@ -243,8 +264,27 @@ class Walk:
         return parameters, macs, elements
 
 
-def _after(frame: _Frame) -> _Frame:
-    return replace(frame, at=frame.at + 1)
+def _moved(frame: _Frame, program: Program, at: int, below: _Frame | None) -> _Frame:
+    """The same surroundings, elsewhere in a program."""
+    return _Frame(program, at, frame.depth, frame.level, frame.times, frame.weights, frame.variables, None, below)
+
+
+def _waiting(frame: _Frame, waiting: _Join | _Claim | None) -> _Frame:
+    """The same frame, for something else."""
+    found = _moved(frame, frame.program, frame.at, frame.below)
+    found.waiting = waiting
+    return found
+
+
+def _branch(below: _Frame, join: _Join, index: int) -> _Frame:
+    """The frame of one of the programs that `below` waits for."""
+    step = join.step
+    program = step.programs[index] if isinstance(step, Fork | Bind) else step.program
+    frame = _moved(below, program, 0, below)
+    if isinstance(step, Copy | Loop):
+        frame.times *= step.count
+        frame.weights *= 1 if step.tied else step.count
+    return frame
 
 
 def _begin(step: Compound, type: ValueType, made: int) -> _Join:
@@ -260,17 +300,12 @@ def _begin(step: Compound, type: ValueType, made: int) -> _Join:
     raise AssertionError(step)
 
 
-def _joined(
-    step: Step, input: ValueType, results: tuple[ValueType, ...], again: Callable[[ValueType], ValueType]
-) -> ValueType:
-    output: ValueType
-    match step:
-        case Fork():
-            output = _checked(side_by_side, results, step.span)
-        case Copy() | Loop():
-            output = _checked(step.output, input, results[0], again)
-        case _:
-            output = results[-1]
+def _joined(join: _Join, again: Callable[[ValueType], ValueType]) -> ValueType:
+    step, output = join.step, join.results[-1]
+    if isinstance(step, Fork):
+        output = _checked(side_by_side, join.results, step.span)
+    elif isinstance(step, Copy | Loop):
+        output = _checked(step.output, join.input, join.results[0], again)
     return output
 
 

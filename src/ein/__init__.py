@@ -1,7 +1,8 @@
 """ein: spaces of neural architectures as text, from a grammar to trained networks.
 
 Everything that the command line does is one call of what is named here. Importing this loads
-neither torch nor networkx; what needs them imports them when it is called.
+neither torch nor networkx; what needs them imports them when it is called. `ein.strategies`, for tests with
+hypothesis, is loaded when it is first named.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from ein.grammar.diagnostics import DISTRIBUTION
 
 if TYPE_CHECKING:
+    from ein import strategies as strategies
     from ein.compiler.graph import OpGraph
+    from ein.grammar.derivations.align import distance
     from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
     from ein.networks import build, draw, emit, lower, optimise
     from ein.searching import search
-    from ein.space import Space, architecture, check, load
+    from ein.space import Space, architecture, check, load, pack
     from ein.training import Task
 
 __version__ = "0.1.0"
@@ -34,12 +37,14 @@ _HOMES = {
     "architecture": "ein.space",
     "build": "ein.networks",
     "check": "ein.space",
+    "distance": "ein.grammar.derivations.align",
     "draw": "ein.networks",
     "emit": "ein.networks",
     "load": "ein.space",
     "lower": "ein.networks",
     "operator": "ein.host",
     "optimise": "ein.networks",
+    "pack": "ein.space",
 }
 
 __all__ = [
@@ -54,17 +59,21 @@ __all__ = [
     "architecture",
     "build",
     "check",
+    "distance",
     "draw",
     "emit",
     "load",
     "lower",
     "operator",
     "optimise",
+    "pack",
     "search",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "strategies":
+        return import_module("ein.strategies")
     if name not in _HOMES:
         raise AttributeError(f"module 'ein' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -11,9 +11,14 @@ from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.check import check as check_grammar
 from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.edit import Fairness, Keep, crossed, mutant
 from ein.grammar.derivations.files import read_architecture
+from ein.grammar.derivations.numbering import Numbering
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic
+from ein.grammar.load import library_names
+from ein.grammar.term import TypedTerm
+from ein.grammar.types import ValueType
 
 Path = str | os.PathLike[str]
 
@@ -24,6 +29,7 @@ class Space:
 
     grammar: Grammar
     _sampler: Sampler | None = field(default=None, repr=False)
+    _numbering: Numbering | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -45,6 +51,13 @@ class Space:
             self._sampler = Sampler.of(self.grammar)
         return self._sampler
 
+    @property
+    def input(self) -> ValueType:
+        """Raises EinError where the grammar does not say it."""
+        found = self.sampler.grammar.input
+        assert found is not None
+        return found
+
     def sample(self, seed: int = 0, index: int = 0, size: tuple[int, int] | int | None = None) -> Derivation:
         """Draw `index` of `seed`: a function of these alone. `size`: modules, one number or a range.
 
@@ -57,6 +70,113 @@ class Space:
         """Draws 0 to n - 1 of `seed`."""
         _natural("n", n)
         return self.sampler.samples(n, seed, _window(size))
+
+    @property
+    def numbering(self) -> Numbering:
+        """Exact counts, with their tables; see there for shards and draws without repeats. Raises EinError."""
+        if self._numbering is None:
+            self._numbering = Numbering.of(self.grammar)
+        return self._numbering
+
+    def count(self, size: int) -> int:
+        """How many derivations of `size` modules there are; no other limit of the grammar plays a part.
+
+        Raises EinError where they are too many types for the tables.
+        """
+        _natural("size", size)
+        return self.numbering.count(size)
+
+    def rank(self, d: Derivation) -> int:
+        """The number of a derivation among those of its modules, from 0. Raises EinError where it is not of here."""
+        return self.numbering.rank(d)
+
+    def unrank(self, size: int, rank: int) -> Derivation:
+        """The derivation of `size` modules that has a rank. Raises EinError where there are not so many."""
+        _natural("size", size)
+        return self.numbering.unrank(size, rank)
+
+    def uniform(self, size: int, seed: int = 0, index: int = 0) -> Derivation:
+        """Draw `index` of `seed`, where each derivation of `size` modules is as likely. Raises EinError."""
+        _natural("size", size)
+        _natural("index", index)
+        return self.numbering.uniform(size, seed, index)
+
+    def mutate(
+        self,
+        d: Derivation,
+        seed: int = 0,
+        index: int = 0,
+        *,
+        kind: str = "subtree",
+        keep: Keep = None,
+        sites: Fairness = "uniform",
+    ) -> Derivation:
+        """Mutant `index` of `seed`, which is never `d`: a function of these alone, valid and within the limits.
+
+        `kind`: "subtree" draws a part anew, with `keep="type"` one of the type that was there; "small" is one of
+        "value", "alternative", "insert", "delete", "swap", "duplicate". `sites="depth"` takes a level of the tree
+        first, then a part of that level. Raises EinError where there is none, or `d` is not in the space.
+        """
+        _natural("index", index)
+        return mutant(self.sampler, d, seed, index, kind=kind, keep=keep, sites=sites)
+
+    def crossover(
+        self,
+        a: Derivation,
+        b: Derivation,
+        seed: int = 0,
+        index: int = 0,
+        *,
+        keep: Keep = None,
+        sites: Fairness = "uniform",
+    ) -> Derivation:
+        """Child `index` of `seed`: `a` with a part of `b` in the place of one of the same rule, neither `a` nor `b`.
+
+        `keep` and `sites` as in `mutate`. Raises EinError where there is none, or the two are not in the space.
+        """
+        _natural("index", index)
+        return crossed(self.sampler, a, b, seed, index, keep=keep, sites=sites)
+
+    def parse(self, what: Path | Derivation | TypedTerm) -> Derivation:
+        """The most probable derivation of this space that gives a term, whatever the limits say of its size.
+
+        `what`: a derivation or its term, an architecture by name or path (`"zoo/resnet18"`, `"net.ein"`) with the
+        input of the space, or a term as text (`"conv(8) >> relu"`). Raises EinError with the place where the term
+        leaves the rules and with what could stand there.
+        """
+        from ein.grammar.derivations.match import derive
+
+        if isinstance(what, Derivation):
+            what = what.term
+        if isinstance(what, str | os.PathLike):
+            what = self._term(os.fspath(what))
+        return derive(self.sampler.space, what)
+
+    def _term(self, what: str) -> TypedTerm:
+        from ein.grammar.derivations.written import written_term
+
+        if what in library_names() or what.endswith(".ein") or ".ein:" in what:
+            return self.read(what).term
+        return written_term(self.grammar, what, self.input)
+
+    def read(self, what: Path) -> Derivation:
+        """An architecture with the input and output of this space. Raises EinError where it does not take them."""
+        output = self.grammar.output
+        asked = Request(input=repr(self.input), output=None if output is None else repr(output))
+        return read_architecture(os.fspath(what), asked)
+
+    def unpack(self, data: bytes) -> Derivation:
+        """A derivation from the bytes that `ein.pack` made of it. Raises EinError where the space is another."""
+        from ein.grammar.derivations.packed import unpack
+
+        return unpack(self.sampler, data)
+
+
+def pack(derivation: Derivation) -> bytes:
+    """A derivation as bytes, a few bits for each choice. `Space.unpack` reads them with the same grammar only."""
+    from ein.grammar.derivations.packed import pack
+
+    return pack(derivation)
 
 
 def load(

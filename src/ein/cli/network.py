@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ein.cli.common import FiniteRange, amount, folder, json_option, print_json, request, request_options
+from ein.cli.common import FiniteRange, amount, folder, json_option, print_json, request, request_options, tell
 from ein.grammar.derivations.derivation import Derivation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _DIRECTIONS = {"down": "TB", "right": "LR", None: None}
 def _read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
     from ein.grammar.derivations.files import read_architecture
 
-    return read_architecture(arch, request(settings, input, output))
+    return read_architecture(arch, request(settings, input, output), lambda note: tell([note]))
 
 
 @click.command("show", epilog=ARCH)
@@ -45,8 +45,9 @@ def show_command(
         click.echo(to_text(_after(derivation, after)))
     elif as_json:
         from ein.cli.sample import facts
+        from ein.compiler.identity import derivation_identity
 
-        print_json(facts(derivation))
+        print_json({**facts(derivation), "network": derivation_identity(derivation)})
     else:
         _show(derivation)
 

@@ -1,0 +1,174 @@
+"""Outputs by class, where what follows does not depend on more.
+
+The class of a live tensor of floats is its kind and number of axes; all other values are a class each. A rule whose
+alternatives take every tensor of a form (or none), and say the form that comes out, has one table for the form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ein.grammar.derivations.joins import Table
+from ein.grammar.derivations.keys import Form, form_after
+from ein.grammar.derivations.lanes import Value
+from ein.grammar.derivations.options import options
+from ein.grammar.diagnostics import EinError
+from ein.grammar.forms import takes_form
+from ein.grammar.notation import syntax as s
+from ein.grammar.numbers import formula
+from ein.grammar.patterns import KIND
+from ein.grammar.steps import Apply, Call, Instance, Options, Program, Step
+from ein.grammar.types import Tensor, ValueType, tensor
+
+if TYPE_CHECKING:
+    from ein.grammar.cfg import Operator
+    from ein.grammar.derivations.counts import Tables
+
+SIZE = 64
+"""Of the axes of a tensor that stands for all of its form."""
+
+
+class Classes:
+    """Values of the form of `output`, the one that a grammar declares, are told apart."""
+
+    def __init__(self, tables: Tables, output: ValueType | None) -> None:
+        self.tables = tables
+        self.exact = output.form if isinstance(output, Tensor) else None
+        kinds = tables.space.grammar.kinds.items()
+        forms = [(kind, len(axes)) for kind, (axes, element) in kinds if element == "float"]
+        self.forms: list[Form] = [form for form in forms if form != self.exact]
+        self.by_form: dict[tuple[Any, Form, int], Table | None] = {}
+        self.failing: dict[Any, int] = {}
+        self.by_options: dict[tuple[int, Form, int], tuple[Options, Table | None]] = {}
+
+    def coarse(self, value: Any) -> bool:
+        """Whether the class holds other values too."""
+        return isinstance(value, Tensor) and value.regular is not None and value.form != self.exact
+
+    def of(self, value: Any) -> Any:
+        return value.form if self.coarse(value) else value
+
+    def table(self, table: Table) -> Table:
+        out: Table = {}
+        for value, weight in table.items():
+            key = self.of(value)
+            out[key] = out.get(key, 0) + weight
+        return out
+
+    def formal(self, step: Step, n: int) -> bool:
+        """Whether what the step makes in n modules follows from the form, whatever the kind."""
+        key = _key(step)
+        if key is None or self.tables.sharing.any:
+            return False
+        if n >= self.failing.get(key, n + 1):
+            return False
+        tables = [self.after(step, form, n) for form in self.forms]
+        if None in tables:
+            self.failing[key] = n
+            return False
+        return any(tables)  # what takes no tensor may take branches, which are to stay apart
+
+    def after(self, step: Step, form: Form, n: int) -> Table | None:
+        """What the step makes of a form in n modules, by class; None: it depends on the sizes."""
+        key = _key(step)
+        if key is None:
+            return None
+        if (key, form, n) not in self.by_form:
+            self.by_form[key, form, n] = None  # what asks for itself again depends on more
+            self.by_form[key, form, n] = self._after(step, form, n)
+        return self.by_form[key, form, n]
+
+    def settled(self, instance: Instance, value: Any, n: int) -> Table | None:
+        """What a rule gives at a type, if no other rule is in it and all its operators say the form that comes out.
+
+        It follows from the form and from which alternatives apply; the outputs themselves are not looked at.
+        """
+        if not isinstance(value, Tensor) or value.regular is None or instance.rule.match is not None:
+            return None
+        found = options(self.tables.space, instance, value)
+        key = id(found), value.form, n
+        if key not in self.by_options:
+            self.by_options[key] = found, self._settled(found, value.form, n)
+        return self.by_options[key][1]
+
+    def _settled(self, found: Options, form: Form, n: int) -> Table | None:
+        out: Table = {}
+        for candidate, probability in zip(found.candidates, found.probabilities, strict=True):
+            given = form_after(candidate.first, form) if candidate.first is not None else form
+            if not candidate.simple or candidate.rest or given is None or given == self.exact:
+                return None
+            if n == len(candidate.program) * self.tables.module:
+                out[given] = out.get(given, 0) + self.tables.weight(probability)
+        return out
+
+    def _after(self, step: Step, form: Form, n: int) -> Table | None:
+        some = tensor(form[0], (SIZE,) * form[1])
+        try:
+            if isinstance(step, Call):
+                return self._rule(step.instance, some, n)
+            if isinstance(step, Apply):
+                return self._operator(step, some) if n == self.tables.module else {}
+        except EinError:
+            return None
+        return None
+
+    def _operator(self, step: Apply, some: Tensor) -> Table | None:
+        answer = takes_form(step.application, some)
+        if not answer:
+            return {} if answer is False else None
+        applied = step.application.at(some)
+        if self.coarse(applied.output):
+            return {self.of(applied.output): 1}
+        return {applied.output: 1} if _constant(applied.operator) else None
+
+    def _rule(self, instance: Instance, some: Tensor, n: int) -> Table | None:
+        if instance.rule.match is not None or instance.rule.packed or instance.claims:
+            return None
+        found = options(self.tables.space, instance, some)
+        form = instance.forms.get(some.form)
+        if form is None or form.unsure:
+            return None
+        out: Table = {}
+        for candidate, probability in zip(found.candidates, found.probabilities, strict=True):
+            if self.tables.least(candidate.program) > n:
+                continue
+            table = None if candidate.binds else self._program(candidate.program, some.form, n)
+            if table is None:
+                return None
+            for each, weight in table.items():
+                out[each] = out.get(each, 0) + weight * self.tables.weight(probability)
+        return out
+
+    def _program(self, program: Program, form: Form, n: int) -> Table | None:
+        if len(program) == 1:
+            return self.after(program[0], form, n)
+        out: Table = {}
+        for k in self.tables.sizes(program[:-1], n, program[-1:]):
+            before = self._program(program[:-1], form, k)
+            if before is None:
+                return None
+            for each, weight in before.items():
+                table = self._any(program[-1], each, n - k)
+                if table is None:
+                    return None
+                for output, more in table.items():
+                    out[output] = out.get(output, 0) + weight * more
+        return out
+
+    def _any(self, step: Step, each: Form | Value, n: int) -> Table | None:
+        return self.after(step, each, n) if isinstance(each, tuple) else self.tables.step(step, each, (), n, True)
+
+
+def _key(step: Step) -> Any:
+    if isinstance(step, Call):
+        return step.instance
+    return step.application if isinstance(step, Apply) else None
+
+
+def _constant(operator: Operator) -> bool:
+    """Whether the output follows from the arguments alone."""
+    type = operator.declaration.output
+    if not isinstance(type, s.KindType) or type.kind == KIND:
+        return False
+    plain = not any(isinstance(dim, s.EachDim | s.Star | s.Group | s.Blank) for dim in type.dims)
+    return plain and all(formula(dim).names <= operator.names for dim in type.dims)  # type: ignore[arg-type]
