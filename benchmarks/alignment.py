@@ -2,9 +2,9 @@
 
 Processor time of one thread for pairs of about one size: the distance alone, the distance with its edits, and an
 offspring. The peer is `rcswx` (a Rust port of the operator of arXiv 2512.04992) in the interpreter that `--peer`
-names, on the same derivations written as trees of its einspace. Ours begins with the typed term, the peer with its tree.
-Its distances are not ours, since its costs and its matchings are others; only times are compared. Where it cannot be
-imported its columns stay empty; `done` counts the pairs that it did within `--patience` seconds for a size.
+names, on the same derivations written as trees of its einspace. Ours begins with the typed term, the peer with its
+tree. Its distances are not ours, since its costs and its matchings are others; only times are compared. Where it cannot
+be imported its columns stay empty; `done` counts the pairs that it did within `--patience` seconds for a size.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Measured:
     """dead ends that were left"""
 
 
-def measure(name: str, grammar: str, draws: int, **bounds: int) -> Measured:
+def measure(name: str, grammar: str, draws: int, **bounds: Any) -> Measured:
     """One loop."""
     strategy = ein.strategies.derivations(grammar, **bounds)
     sizes: list[int] = []
@@ -48,7 +48,7 @@ def measure(name: str, grammar: str, draws: int, **bounds: int) -> Measured:
         sizes.append(d.modules)
         different.add(d.choices)
 
-    Simplest.past = counted  # type: ignore[method-assign]
+    Simplest.past = counted  # type: ignore[assignment, method-assign]
     try:
         began = process_time()
         test()

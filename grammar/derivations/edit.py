@@ -9,6 +9,7 @@ from ein.grammar.derivations.crossover import crossover
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.mutate import Fairness, Keep, mutate
+from ein.grammar.derivations.paths_crossover import offspring
 from ein.grammar.derivations.plans import Random
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.derivations.small_edits import MOVES, SMALL, edit_one, small
@@ -16,6 +17,7 @@ from ein.grammar.diagnostics import fail
 from ein.grammar.numbers import nearest
 
 __all__ = [
+    "CROSSOVERS",
     "KINDS",
     "SMALL",
     "Fairness",
@@ -31,6 +33,8 @@ __all__ = [
 
 KINDS = ("subtree", "small", *MOVES)
 """`subtree` is `mutate`; `small` is one of those after it."""
+
+CROSSOVERS = ("subtree", "alignment")
 
 
 def mutant(
@@ -67,16 +71,25 @@ def crossed(
     seed: int = 0,
     index: int = 0,
     *,
+    kind: str = "subtree",
     keep: Keep = None,
     sites: Fairness = "uniform",
 ) -> Derivation:
     """Child `index` of `seed` of two derivations, which are parsed into the grammar as `mutant` does.
 
-    Raises ValueError, EinError.
+    `kind` is out of `CROSSOVERS`: a subtree of the second in the first, for which `keep` and `sites` are, or about
+    half of the edits on the shortest way from the first to the second. Raises ValueError, EinError.
     """
     _check(keep, sites)
+    if kind not in CROSSOVERS:
+        raise ValueError(f"there is no crossover `{kind}`; {nearest(kind, CROSSOVERS, f'the kinds are {CROSSOVERS}')}")
     first, second = ruled(sampler, first), ruled(sampler, second)
-    return crossover(sampler, first, second, _random("crossover", seed, index), keep=keep, sites=sites)
+    random = _random("crossover", seed, index)
+    if kind == "alignment":
+        if keep is not None or sites != "uniform":
+            raise ValueError('`keep` and `sites` are for the kind "subtree"')
+        return offspring(sampler, first, second, random)
+    return crossover(sampler, first, second, random, keep=keep, sites=sites)
 
 
 def ruled(sampler: Sampler, architecture: Derivation) -> Derivation:

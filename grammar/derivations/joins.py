@@ -17,7 +17,7 @@ from ein.grammar.cfg import Application
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.keys import NO_KEY, Form, Forms, Key, key_of
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.types import MAX_SIZE, Tensor, ValueType
+from ein.grammar.types import MAX_SIZE, Tensor, ValueType, tensor
 
 Table: TypeAlias = dict[Any, Any]
 """Weights by value."""
@@ -99,7 +99,7 @@ class Joins:
         out: Table = {}
         for group in self._equal_keys(key, tables):
             if key.exact and key.summed is not None and len(group) == 2:
-                _add_summed(application, key.summed, group, out)
+                _add_summed(application, key, key.summed, group, out)
                 continue
             for combination, output in _fitting(application, group, key.same):
                 weight = prod([table[value] for value, table in zip(combination, group, strict=True)])
@@ -186,18 +186,23 @@ def _singles(application: Application, group: Sequence[Table], same: bool) -> It
         yield Joined(prod([table[value] for value, table in zip(combination, one, strict=True)]), output, one)
 
 
-def _add_summed(application: Application, axis: int, group: Sequence[Table], out: Table) -> None:
+def _add_summed(application: Application, key: Key, axis: int, group: Sequence[Table], out: Table) -> None:
     """Pairs whose sizes on `axis` have one sum, and which are put together alike elsewhere, give one type."""
     first, second = (_alike(table, axis) for table in group)
-    for ones, others in product(first.values(), second.values()):
+    for (shape, ones), (other_shape, others) in product(first.items(), second.items()):
         sums: dict[Any, tuple[Any, tuple[ValueType, ValueType]]] = {}
         for size, (one, weight) in ones.items():
-            for added, (other, more) in others.items():
-                total = size + added if type(size) is int and type(added) is int else (size, added)
+            for second_size, (other, more) in others.items():
+                plain = type(size) is int and type(second_size) is int
+                total = size + second_size if plain else (size, second_size)
                 known = sums.get(total)
                 sums[total] = (weight * more, (one, other)) if known is None else (known[0] + weight * more, known[1])
-        for weight, pair in sums.values():
-            output = joined(application, pair)
+        added = key.added and shape == other_shape
+        for total, (weight, pair) in sums.items():
+            if added and type(total) is int and total <= MAX_SIZE:
+                output: ValueType | None = tensor(pair[0].kind, (*shape[:axis], total, *shape[axis:]))  # type: ignore[union-attr]
+            else:
+                output = joined(application, pair)
             if output is not None:
                 out[output] = out.get(output, 0) + weight
 

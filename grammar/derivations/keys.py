@@ -28,6 +28,8 @@ class Key:
     summed: int | None = None
     same: bool = False
     """Whether members that are equal give one of them."""
+    added: bool = False
+    """Whether members that agree but for the axis `summed` give their type with the sum of its sizes there."""
 
 
 NO_KEY = Key(())
@@ -152,7 +154,19 @@ class _Places:
         sure = len(free) == 1 and self._all_names(spans)
         summed, fits = self._output(free[0][1])
         exact = self.exact and sure and fits and self._guards()
-        return Key((kept,) * self.count, exact, free[0][0] if summed else None)
+        added = exact and summed and self._added(base, free[0][1])
+        return Key((kept,) * self.count, exact, free[0][0] if summed else None, False, added)
+
+    def _added(self, base: s.KindType, each: str) -> bool:
+        """Whether the output is written as an input, with the sum of sizes in the place of `each`."""
+        output = self.operator.declaration.output
+        if not isinstance(output, s.KindType) or (output.kind, len(output.dims)) != (base.kind, len(base.dims)):
+            return False
+        total = s.Call(s.Name("sum"), (s.Argument(s.Name(each)),))
+        return all(
+            after == (total if isinstance(before, s.EachDim) else before)
+            for before, after in zip(base.dims, output.dims, strict=True)
+        )
 
     def _members(self, types: Sequence[s.Type], forms: tuple[Form, ...]) -> Key | None:
         """One pattern for each member: what all of them name is the key."""

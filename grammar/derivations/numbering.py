@@ -27,7 +27,7 @@ from ein.grammar.types import Bundle, Tensor, ValueType, merge
 
 @dataclass(eq=False)
 class Numbering:
-    """Counts and ranks of a grammar's derivations, also of those beyond its limits: see `beyond`."""
+    """Counts and ranks of a grammar's derivations, also of those beyond its limits: see `notes`."""
 
     grammar: Grammar
     space: Space
@@ -47,8 +47,8 @@ class Numbering:
         return cls(grammar, space, Tables(space, grammar.output, probabilities, sized))
 
     @property
-    def beyond(self) -> list[str]:
-        """The limits of the grammar that counts do not look at; one on modules is kept by whoever asks for a size."""
+    def notes(self) -> list[Diagnostic]:
+        """That limits are not looked at, if there are any; one on modules is kept by whoever asks for a size."""
         limits = self.grammar.limits
         named = {
             "modules": None if self.tables.sized else limits.modules,
@@ -57,7 +57,10 @@ class Numbering:
             "macs": limits.macs,
             "elements": limits.elements,
         }
-        return [name for name, bound in named.items() if bound is not None]
+        names = [f"`{name}`" for name, bound in named.items() if bound is not None]
+        many = "limits" if len(names) > 1 else "limit"
+        text = f"counts and ranks are of all derivations, also of those beyond the {many} on {', '.join(names)}"
+        return [Diagnostic("W710", text, severity="note")] if names else []
 
     @cached_property
     def making(self) -> Making:
@@ -158,13 +161,13 @@ class Numbering:
     def _roots(self, size: int) -> list[tuple[Any, Any]]:
         """What comes out, by class, with the weights; sizes are gone through from the smallest."""
         for n in range(self.reached + 1, size) if self.tables.sized else ():
-            self._root(n)
-        return self._root(size)
+            self._root(n, size)
+        return self._root(size, size)
 
-    def _root(self, size: int) -> list[tuple[Any, Any]]:
+    def _root(self, size: int, asked: int) -> list[tuple[Any, Any]]:
         found = self.known.get(size)
         if found is None:
-            table = self._solve(size, lambda: self.tables.call(self.space.start, self._input, size, True))
+            table = self._solve(asked, lambda: self.tables.call(self.space.start, self._input, size, True))
             found = [(goal, table[goal]) for goal in sorted(table, key=label) if self._wanted(goal)]
             self.known[size] = found
             self.reached = max(self.reached, size)
@@ -184,8 +187,8 @@ class Numbering:
     def _full(self, size: int) -> EinError:
         types = len({value for _, value in self.tables.known})
         asked = f"of {size:,} modules" if self.tables.sized else "of all sizes"
-        met = f"{MAX_ENTRIES:,} entries of the tables, with {types:,} types met"
-        message = f"the derivations of `{self.grammar.name}` {asked} are too many types to count: stopped at {met}"
+        met = f"more than {MAX_ENTRIES:,} entries of tables, for {types:,} types"
+        message = f"`{self.grammar.name}` has too many types to count derivations {asked}: {met}"
         far = f"sizes up to {self.reached:,} can be counted; " if self.tables.sized and self.reached else ""
         return fail("E712", message, help=f"{far}`ein sample --size {size}` draws without counting")
 

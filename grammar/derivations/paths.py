@@ -207,9 +207,10 @@ class _Tracer:
             self.drafts[edit].cost += a.part.weight + b.part.weight
             yield Segment(edit, choices(a.part), choices(b.part))
             return
-        before, after, edit = self._around(a, b, *found, edit)
+        ours, theirs = found
+        before, after, edit = self._around(a, b, ours, theirs, edit)
         yield from before
-        yield from self._matched(*(way[-1].hole if way else at for way, at in zip(found, (a, b), strict=True)), edit)
+        yield from self._matched(ours[-1].hole if ours else a, theirs[-1].hole if theirs else b, edit)
         yield from after
 
     def _descend(self, a: _At, b: _At) -> tuple[list[_Around], list[_Around]] | None:

@@ -1,4 +1,4 @@
-"""Rank ids: `einspace@3f2a91c0#9:90417` is a derivation by its space, its number of modules and its rank among those."""
+"""Rank ids: `einspace@3f2a91c0#9:90417` names a derivation by its space, its modules and its rank among those."""
 
 from __future__ import annotations
 

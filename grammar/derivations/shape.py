@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -26,7 +27,8 @@ class Kin:
 class Shape:
     """By the names of rules.
 
-    `recursive`: it can be used inside itself. `grows`: it can come to more and more modules. `steady`: so it can
+    `recursive`: it can be used inside itself; `knots`: some of these, one at least wherever that happens. `grows`: it
+    can come to more and more modules. `steady`: so it can
     without copies and without rules that take values, which may rule growth out. Two bounds that are never
     too high, inf where a rule never ends: `heights`, how many uses of named rules stand inside each other, its own
     among them; `fewest`, its modules, where a number of copies or rounds counts as the least there can be. `kin` has
@@ -34,6 +36,7 @@ class Shape:
     """
 
     recursive: frozenset[str]
+    knots: frozenset[str]
     grows: frozenset[str]
     steady: frozenset[str]
     heights: Mapping[str, float]
@@ -46,7 +49,8 @@ class Shape:
         plain = {name: _uses(rule, copied=False) for name, rule in rules.items() if not rule.parameters}
         _, steady = _recurring({name: uses & plain.keys() for name, uses in plain.items()})
         fewest = _least(rules, _fewest)
-        return cls(recursive, grows, steady, _least(rules, _height), fewest, _kin(rules, recursive, fewest))
+        knots = _knots(rules, recursive)
+        return cls(recursive, knots, grows, steady, _least(rules, _height), fewest, _kin(rules, recursive, fewest))
 
     def height(self, uses: Sequence[str]) -> float:
         """Of the rules that an alternative uses: the greatest."""
@@ -63,6 +67,17 @@ def _recurring(below: dict[str, set[str]]) -> tuple[frozenset[str], frozenset[st
         pass
     recursive = frozenset(name for name, inner in below.items() if name in inner)
     return recursive, frozenset(name for name, inner in below.items() if name in recursive or inner & recursive)
+
+
+def _knots(rules: Mapping[str, cfg.Rule], recursive: frozenset[str]) -> frozenset[str]:
+    """Of the rules that recur those used most, as many as it takes to leave no others that do without them."""
+    uses = Counter(name for rule in rules.values() for each in rule.alternatives for name in _of_term(each.body))
+    left, knots = recursive, set()
+    while left:
+        most = max(sorted(left), key=uses.__getitem__)
+        knots.add(most)
+        left, _ = _recurring({name: _uses(rules[name]) & left - {most} for name in left - {most}})
+    return frozenset(knots)
 
 
 def _widen(below: dict[str, set[str]], name: str) -> bool:

@@ -111,11 +111,11 @@ class Simplest:
         return found
 
     def span(self, place: Place) -> str | None:
-        """What can stand in place of each other has the same name; None for a rule that cannot recur."""
+        """What can stand in place of each other has the same name; None for a rule that recurs through others only."""
         assert place.instance is not None
         name = place.instance.rule.name
         kin = self.shape.kin.get(name)
-        return kin.name if kin is not None else name if name in self.shape.recursive else None
+        return kin.name if kin is not None else name if name in self.shape.knots else None
 
     def grows(self, place: Place) -> bool:
         """Whether the rule there can come to more and more modules."""

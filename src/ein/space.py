@@ -127,15 +127,17 @@ class Space:
         seed: int = 0,
         index: int = 0,
         *,
+        kind: str = "subtree",
         keep: Keep = None,
         sites: Fairness = "uniform",
     ) -> Derivation:
         """Child `index` of `seed`: `a` with a part of `b` in the place of one of the same rule, neither `a` nor `b`.
 
-        `keep` and `sites` as in `mutate`. Raises EinError where there is none, or the two are not in the space.
+        `keep` and `sites` as in `mutate`. With `kind="alignment"` it is `a` with about half of the edits on the
+        shortest way to `b`. Raises EinError where there is none, or the two are not in the space.
         """
         _natural("index", index)
-        return crossed(self.sampler, a, b, seed, index, keep=keep, sites=sites)
+        return crossed(self.sampler, a, b, seed, index, kind=kind, keep=keep, sites=sites)
 
     def parse(self, what: Path | Derivation | TypedTerm) -> Derivation:
         """The most probable derivation of this space that gives a term, whatever the limits say of its size.

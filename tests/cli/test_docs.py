@@ -20,7 +20,7 @@ Ein = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
-IDS = re.compile(r"@[0-9a-f]{8}:[0-9a-f]{16}|(?<=digest \")[0-9a-f]{8}")
+IDS = re.compile(r"@[0-9a-f]{8}:[0-9a-f]{16}|@[0-9a-f]{8}(?=#)|(?<=digest \")[0-9a-f]{8}")
 
 
 def _sections() -> dict[str, str]:

@@ -12,6 +12,7 @@ from functools import cache
 
 import pytest
 import torch
+from hypothesis import given, settings
 from torch.utils.flop_counter import FlopCounterMode
 
 from ein.compiler.interpret import Interpreter
@@ -24,6 +25,7 @@ from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 from ein.grammar.types import Tensor
+from ein.strategies import derivations
 
 COUNT = 500
 
@@ -94,6 +96,17 @@ def test_each_runs_forward_and_backward_with_the_inferred_type() -> None:
         assert isinstance(output, torch.Tensor)
         assert tuple(output.shape) == (2, *sizes(d.type)), d.text
         output.sum().backward()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("space", ["einspace1d", "tabular"])
+def test_other_spaces_run_with_the_inferred_types_and_parameters(space: str) -> None:
+    @settings(max_examples=40)
+    @given(derivations(space, max_modules=25, max_parameters=500_000))
+    def runs(d: Derivation) -> None:
+        parameters, _, _, shape = counted(d)
+        assert (parameters, shape) == (d.cost.parameters, sizes(d.type))
+
+    runs()
 
 
 def test_the_draws_are_not_all_small_and_use_all_of_the_grammar() -> None:

@@ -116,7 +116,7 @@ def test_the_share_says_how_much_of_the_second_parent_is_taken() -> None:
     assert taken[0] < 0.3 < taken[1] < 0.7 < taken[2]
 
 
-def test_four_of_five_pairs_of_einspace_have_offspring_at_once() -> None:
+def test_most_sets_of_edits_between_networks_of_einspace_are_networks() -> None:
     """Of uniform sets of edits two thirds are valid networks, and of pairs all but those one edit apart cross."""
     space = sampler("einspace")
     random = Random("acceptance")

@@ -148,14 +148,9 @@ def _numbering(
     """With a word on the limits that counts do not look at."""
     from ein.grammar.check import load_grammar
     from ein.grammar.derivations.numbering import Numbering
-    from ein.grammar.diagnostics import Diagnostic
 
     checked = load_grammar(grammar, request(settings, input, output))
     tell(warning for warning in checked.warnings if warning.code != "W704")
     numbering = Numbering.of(checked, sized=sized)
-    if numbering.beyond:
-        named = ", ".join(f"`{name}`" for name in numbering.beyond)
-        many = "limits" if len(numbering.beyond) > 1 else "limit"
-        text = f"counts and ranks are of all derivations, also of those beyond the {many} on {named}"
-        tell([Diagnostic("W710", text, severity="note")])
+    tell(numbering.notes)
     return numbering

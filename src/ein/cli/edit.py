@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ein.grammar.derivations.sample import Sampler
 
 KINDS = ("subtree", "small", "value", "alternative", "insert", "delete", "swap", "duplicate")
+CROSSOVERS = ("subtree", "alignment")
 
 
 def _edit_options(command: Command) -> Command:
@@ -77,11 +78,15 @@ def mutate_command(
 @click.argument("grammar")
 @click.argument("a")
 @click.argument("b")
+@click.option(
+    "--kind", type=click.Choice(CROSSOVERS), default="subtree", show_default=True, help="How the two are mixed."
+)
 @_edit_options
 def crossover_command(
     grammar: str,
     a: str,
     b: str,
+    kind: str,
     count: int,
     keep: Keep,
     sites: Fairness,
@@ -98,14 +103,17 @@ def crossover_command(
     \b
     ein crossover einspace zoo/einspace/resnet8 drawn/einspace-7-0.ein -n 5
     ein crossover my.ein drawn/my-7-0.ein drawn/my-7-1.ein --keep type
+    ein crossover my.ein drawn/my-7-0.ein drawn/my-7-1.ein --kind alignment
     """
     from ein.grammar.derivations.edit import crossed
 
+    if kind != "subtree" and (keep is not None or sites != "uniform"):
+        raise click.UsageError(f"--keep and --sites are for --kind subtree, and this is {kind}")
     sampler = _sampler(grammar, settings, input, output, limits)
     first, second = _read(sampler, a, input, output), _read(sampler, b, input, output)
 
     def made(index: int) -> Derivation:
-        return crossed(sampler, first, second, seed, index, keep=keep, sites=sites)
+        return crossed(sampler, first, second, seed, index, kind=kind, keep=keep, sites=sites)
 
     parents = f"of seed {seed} from {first.id} and {second.id}"
     _print(made, count, f"{sampler.grammar.name}-child-{seed}", parents, out, as_json)

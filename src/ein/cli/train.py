@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ein.cli.common import FiniteRange, folder, json_option, print_json, request, request_options, seed_option
+from ein.cli.common import FiniteRange, folder, json_option, print_json, request, request_options, seed_option, tell
 from ein.cli.network import ARCH
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import fail
@@ -74,7 +74,7 @@ def train_command(
     budget = usual_budget(epochs, steps, seconds)
     chosen = TrainSettings.parse(training)
     source_of = Data.of(data)
-    derivation = read_architecture(arch, source_of.request(request(settings, input, output)))
+    derivation = read_architecture(arch, source_of.request(request(settings, input, output)), lambda note: tell([note]))
     source_of.fits(derivation)
     record = {"arch": arch, "id": derivation.id, "term": derivation.text, "data": data}
     found = _run(emit(derivation), source_of, budget, chosen.to_json(), seed, device, memory, with_test, out, as_json)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import ein
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.edit import crossed, mutant, mutate, ruled
 from ein.grammar.derivations.files import read_architecture
@@ -100,3 +101,19 @@ def test_a_wrong_word_is_told(given_: dict[str, Any], said: str) -> None:
     sampler = space("einspace")
     with pytest.raises(ValueError, match=said):
         mutant(sampler, sampler.draw(0), **given_)
+
+
+def test_a_child_by_alignment_lies_between_its_parents() -> None:
+    space = ein.load("einspace", limits={"modules": 60})
+    a, b = space.sample(0, 3, size=(12, 30)), space.sample(0, 4, size=(12, 30))
+    children = [space.crossover(a, b, 0, index, kind="alignment") for index in range(5)]
+    whole = ein.distance(a, b)
+    for child in children:
+        assert child not in (a, b)
+        assert space.parse(child.text).text == child.text
+        assert ein.distance(a, child) + ein.distance(child, b) <= whole + 1e-9
+    assert space.crossover(a, b, 0, 2, kind="alignment") == children[2]
+    with pytest.raises(ValueError, match="did you mean `alignment`"):
+        space.crossover(a, b, kind="aligned")
+    with pytest.raises(ValueError, match="subtree"):
+        space.crossover(a, b, kind="alignment", keep="type")

@@ -1,0 +1,43 @@
+"""Spaces and helpers for test_counts.py."""
+
+from __future__ import annotations
+
+from ein.grammar.check import Request, load_grammar
+from ein.grammar.derivations.numbering import Numbering
+from ein.grammar.diagnostics import Source
+
+FLAT = """\
+ein 1
+grammar flat(width = 8)
+import std
+input im[8, 16, 16]
+rule Net = Net >> Net | Op | residual(Net) | clone(2) >> (Net & Net) >> add
+rule Op = relu | gelu | batch_norm | conv(8, k in {1, 3, 5})
+"""
+
+FINITE = """\
+ein 1
+grammar finite
+import std
+input im[4, 8, 8]
+rule Net = Block >> max_pool >> Block | let a = Block, b = a >> Op : (a & b) >> Join
+rule Block = Op | Op >> Op | clone(2) >> (Op & (identity | Op >> Op)) >> Join
+rule Join = add | concat(1)
+rule Op = relu | conv(4, k in {1, 3}) | split(2, 1) >> gelu ^ 2 >> concat(1)
+"""
+
+TIED = """\
+ein 1
+grammar tying
+import std
+input seq[4, 8]
+op keyed(key: name) : seq[l, d] -> seq[l, d]
+  param w[d] = 1 tied by key
+  = x * w
+rule S = keyed(a) | keyed(b) | linear(SIZE) | S >> S
+"""
+
+
+def numbering(text: str, sized: bool = True, probabilities: bool = False) -> Numbering:
+    what = Source("here", text) if "\n" in text else text
+    return Numbering.of(load_grammar(what, Request()), probabilities, sized)
