@@ -20,13 +20,13 @@ from statistics import median
 from time import process_time
 from typing import Any
 
+from ein.grammar.alignment.align import align
+from ein.grammar.alignment.offspring import offspring
+from ein.grammar.alignment.paths import path
+from ein.grammar.alignment.trees import Part, Trees, shown
 from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations.align import align
-from ein.grammar.derivations.align_trees import Part, Trees, shown
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.paths import path
-from ein.grammar.derivations.paths_crossover import offspring
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
 

@@ -24,13 +24,13 @@ from typing import Literal, TypeAlias
 
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import check, load_grammar
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.edit import mutate
-from ein.grammar.derivations.match import derive
-from ein.grammar.derivations.numbering import Numbering
 from ein.grammar.derivations.packed import pack
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source, render_all
+from ein.grammar.editing.edit import mutate
+from ein.grammar.matching.match import derive
 
 PEERS = """ein 1
 grammar peers

@@ -19,9 +19,9 @@ from time import process_time
 from ein.grammar.cfg import Limits
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.edit import KINDS, crossed, mutant
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
+from ein.grammar.editing.edit import KINDS, crossed, mutant
 
 CHILDREN = 5
 """Of one parent."""

@@ -21,12 +21,12 @@ from time import process_time
 
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
-from ein.grammar.derivations.cover import Cover
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.packed import pack, unpack, write_many
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
+from ein.grammar.matching.cover import Cover
+from ein.grammar.matching.match import derive
 from ein.grammar.notation.lexer import tokenize
 from ein.grammar.term import TypedTerm
 

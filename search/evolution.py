@@ -13,9 +13,9 @@ from random import Random as Generator
 from typing import Any
 
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.edit import mutate as redraw_subtree
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
+from ein.grammar.editing.edit import mutate as redraw_subtree
 from ein.search.operators import Mutate, Random, Size, founder, tournament, youngest
 from ein.search.protocol import TRIES, Proposal, Trial, rebuilt
 

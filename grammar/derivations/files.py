@@ -17,8 +17,8 @@ from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Operator, value_text
 from ein.grammar.check import Request, check, load_grammar
+from ein.grammar.counting.rank_ids import parse_rank_id, read_rank_id
 from ein.grammar.derivations.derivation import Derivation, derivation_id, read_trace, replay
-from ein.grammar.derivations.rank_ids import parse_rank_id, read_rank_id
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, fail
 from ein.grammar.load import MAX_BYTES, MAX_FILES, find, library_names
 from ein.grammar.minima import settle

@@ -17,7 +17,7 @@ from ein.grammar.diagnostics import DISTRIBUTION
 if TYPE_CHECKING:
     from ein import strategies as strategies
     from ein.compiler.graph import OpGraph
-    from ein.grammar.derivations.align import distance
+    from ein.grammar.alignment.align import distance
     from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
@@ -37,7 +37,7 @@ _HOMES = {
     "architecture": "ein.space",
     "build": "ein.networks",
     "check": "ein.space",
-    "distance": "ein.grammar.derivations.align",
+    "distance": "ein.grammar.alignment.align",
     "draw": "ein.networks",
     "emit": "ein.networks",
     "load": "ein.space",

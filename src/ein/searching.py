@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ein import training
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
+from ein.grammar.matching.match import derive
 from ein.search.executor import Executor, Fitness, Inline, Outcome
 from ein.search.loop import run
 from ein.search.named import strategy as named_strategy

@@ -10,12 +10,12 @@ from typing import Any
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.check import check as check_grammar
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.edit import Fairness, Keep, crossed, mutant
 from ein.grammar.derivations.files import read_architecture
-from ein.grammar.derivations.numbering import Numbering
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Diagnostic
+from ein.grammar.editing.edit import Fairness, Keep, crossed, mutant
 from ein.grammar.load import library_names
 from ein.grammar.term import TypedTerm
 from ein.grammar.types import ValueType
@@ -146,7 +146,7 @@ class Space:
         input of the space, or a term as text (`"conv(8) >> relu"`). Raises EinError with the place where the term
         leaves the rules and with what could stand there.
         """
-        from ein.grammar.derivations.match import derive
+        from ein.grammar.matching.match import derive
 
         if isinstance(what, Derivation):
             what = what.term
@@ -155,7 +155,7 @@ class Space:
         return derive(self.sampler.space, what)
 
     def _term(self, what: str) -> TypedTerm:
-        from ein.grammar.derivations.written import written_term
+        from ein.grammar.matching.written import written_term
 
         if what in library_names() or what.endswith(".ein") or ".ein:" in what:
             return self.read(what).term

@@ -72,7 +72,7 @@ def test_limits_hold_for_mutants(ein: Ein, drawn: list[str]) -> None:
 
 def test_the_kinds_are_those_of_the_grammar() -> None:
     from ein.cli.edit import KINDS
-    from ein.grammar.derivations import edit
+    from ein.grammar.editing import edit
 
     assert KINDS == edit.KINDS
 

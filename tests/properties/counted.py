@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations.numbering import Numbering
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.diagnostics import Source
 
 FLAT = """\

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import ein
 from ein.grammar import term as t
+from ein.grammar.alignment.align import Alignment, align, distance
+from ein.grammar.alignment.trees import ONE, Part, Trees, choices, shown, substitution, tokens, walk
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations.align import Alignment, align, distance
-from ein.grammar.derivations.align_trees import ONE, Part, Trees, choices, shown, substitution, tokens, walk
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.files import derivation_text
 from ein.grammar.derivations.sample import Sampler
@@ -219,7 +219,7 @@ def test_derivations_of_other_spaces_are_compared_by_their_terms() -> None:
 
 
 def test_what_is_too_large_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ein.grammar.derivations.align.MAX_PAIRS", 100)
+    monkeypatch.setattr("ein.grammar.alignment.align.MAX_PAIRS", 100)
     with pytest.raises(EinError, match="too large to be aligned") as caught:
         align(draw("darts", 0), draw("darts", 1))
     assert [each.code for each in caught.value.diagnostics] == ["E716"]

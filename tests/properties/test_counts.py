@@ -21,14 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ein.grammar.check import load_grammar
-from ein.grammar.derivations import counts
+from ein.grammar.counting import counts
+from ein.grammar.counting.joins import Joins
+from ein.grammar.counting.keys import NO_KEY
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.joins import Joins
-from ein.grammar.derivations.keys import NO_KEY
-from ein.grammar.derivations.match import derive
-from ein.grammar.derivations.numbering import Numbering
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
+from ein.grammar.matching.match import derive
 from ein.grammar.types import Tensor, bundle, tensor
 
 from .counted import FINITE, FLAT, TIED, numbering
@@ -222,7 +222,7 @@ def test_a_rank_means_the_same_in_every_process() -> None:
     """Whatever the seed of Python's hashes, and whatever was counted before."""
     code = (
         "from ein.grammar.check import load_grammar\n"
-        "from ein.grammar.derivations.numbering import Numbering\n"
+        "from ein.grammar.counting.numbering import Numbering\n"
         "made = Numbering.of(load_grammar('einspace'))\n"
         "{before}"
         "print([made.unrank(7, rank).id for rank in range(0, 264_000_000, 24_000_000)])"
@@ -380,7 +380,7 @@ def test_tied_copies_that_differ_are_not_counted() -> None:
 
 def test_tables_that_are_full_say_how_far_they_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "MAX_ENTRIES", 30_000)
-    monkeypatch.setattr("ein.grammar.derivations.numbering.MAX_ENTRIES", 30_000)
+    monkeypatch.setattr("ein.grammar.counting.numbering.MAX_ENTRIES", 30_000)
     made = numbering("einspace")
     told = refused(made, 9)
     assert told.startswith(

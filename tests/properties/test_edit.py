@@ -11,10 +11,10 @@ from ein.grammar import term as t
 from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.derivation import Derivation, replay
-from ein.grammar.derivations.edit import mutate
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.editing.edit import mutate
+from ein.grammar.matching.match import derive
 
 FORMS = """\
 ein 1

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from ein.grammar import term as t
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Choices, Derivation, replay
-from ein.grammar.derivations.edit import KINDS, crossed, mutant, mutate
-from ein.grammar.derivations.mutate import taken
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.sites import Sites, sites_of
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.editing.edit import KINDS, crossed, mutant, mutate
+from ein.grammar.editing.mutate import taken
+from ein.grammar.editing.sites import Sites, sites_of
 from ein.grammar.load import library_names
 from ein.grammar.types import merge
 
@@ -194,7 +194,7 @@ def test_an_edit_is_a_function_of_parent_seed_and_index(seed: int, kind: str, si
 
 _TRACES = """
 from ein.grammar.check import load_grammar
-from ein.grammar.derivations.edit import KINDS, crossed, mutant
+from ein.grammar.editing.edit import KINDS, crossed, mutant
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError
 for name in ("einspace", "hybrid"):

@@ -12,9 +12,9 @@ from ein.grammar.cfg import Limits
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.attempt import Attempt, DeadEnd
 from ein.grammar.derivations.derivation import Choices, Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
+from ein.grammar.matching.match import derive
 from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.term import TypedTerm
 

@@ -19,9 +19,9 @@ from ein.compiler.weights import carry
 from ein.grammar.architecture import architecture
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
+from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
 TIMES = 200

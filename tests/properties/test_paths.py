@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ein.grammar import term as t
+from ein.grammar.alignment import offspring as paths_crossover
+from ein.grammar.alignment.align import distance
+from ein.grammar.alignment.offspring import accepted, offspring, steps
+from ein.grammar.alignment.paths import Edit, path
 from ein.grammar.cfg import Limits
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations import paths_crossover
-from ein.grammar.derivations.align import distance
 from ein.grammar.derivations.derivation import Derivation, replay
-from ein.grammar.derivations.paths import Edit, path
-from ein.grammar.derivations.paths_crossover import accepted, offspring, steps
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
 
@@ -147,8 +147,8 @@ def test_the_same_random_numbers_give_the_same_child_whatever_the_tables_hold() 
 _CHILDREN = """\
 from random import Random
 import ein
-from ein.grammar.derivations.paths import path
-from ein.grammar.derivations.paths_crossover import offspring
+from ein.grammar.alignment.paths import path
+from ein.grammar.alignment.offspring import offspring
 space = ein.load("einspace")
 a, b = (space.sample(2, index, size=(20, 60)) for index in range(2))
 print(ein.distance(a, b), *path(a, b).edits)

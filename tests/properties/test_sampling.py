@@ -20,8 +20,8 @@ from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
+from ein.grammar.matching.match import derive
 from ein.grammar.numbers import Order
 
 from .enumerated_terms import printed, shown

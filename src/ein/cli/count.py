@@ -12,7 +12,7 @@ from ein.cli.network import ARCH
 from ein.cli.sample import SizeRange, facts, line
 
 if TYPE_CHECKING:
-    from ein.grammar.derivations.numbering import Numbering
+    from ein.grammar.counting.numbering import Numbering
 
 MAX_GRAPHS = 20_000
 """Derivations of one size that are built to count distinct networks."""
@@ -89,7 +89,7 @@ def rank_command(
     \b
     ein rank einspace drawn/einspace-0-0.ein
     """
-    from ein.grammar.derivations.rank_ids import rank_id
+    from ein.grammar.counting.rank_ids import rank_id
     from ein.space import Space
 
     numbering = _numbering(grammar, settings, input, output)
@@ -121,8 +121,8 @@ def unrank_command(
     \b
     ein unrank einspace 9:90417
     """
+    from ein.grammar.counting.rank_ids import RankId, of_rank, parse_rank_id
     from ein.grammar.derivations.files import derivation_text, write
-    from ein.grammar.derivations.rank_ids import RankId, of_rank, parse_rank_id
 
     numbering = _numbering(grammar, settings, input, output)
     target = folder(out) if out else None
@@ -147,7 +147,7 @@ def _numbering(
 ) -> Numbering:
     """With a word on the limits that counts do not look at."""
     from ein.grammar.check import load_grammar
-    from ein.grammar.derivations.numbering import Numbering
+    from ein.grammar.counting.numbering import Numbering
 
     checked = load_grammar(grammar, request(settings, input, output))
     tell(warning for warning in checked.warnings if warning.code != "W704")

@@ -11,8 +11,8 @@ from ein.cli.common import json_option, print_json, request, request_options
 from ein.cli.network import ARCH
 
 if TYPE_CHECKING:
-    from ein.grammar.derivations.align import Alignment
-    from ein.grammar.derivations.paths_crossover import Step
+    from ein.grammar.alignment.align import Alignment
+    from ein.grammar.alignment.offspring import Step
 
 
 @click.command("distance", epilog=ARCH.replace("ARCH is", "A and B are each"))
@@ -38,7 +38,7 @@ def distance_command(
     ein distance zoo/resnet18 zoo/resnet8
     ein distance drawn/einspace-7-0.ein drawn/einspace-7-1.ein --path
     """
-    from ein.grammar.derivations.align import align
+    from ein.grammar.alignment.align import align
     from ein.grammar.derivations.files import read_architecture
 
     given = request(settings, input, output)
@@ -57,8 +57,8 @@ def distance_command(
 
 def _steps(alignment: Alignment) -> Sequence[Step]:
     """The edits; of derivations in an order in which the networks between are valid as often as that is found."""
-    from ein.grammar.derivations.paths import trace
-    from ein.grammar.derivations.paths_crossover import Step, steps
+    from ein.grammar.alignment.offspring import Step, steps
+    from ein.grammar.alignment.paths import trace
     from ein.grammar.derivations.sample import Sampler
 
     path = trace(alignment)

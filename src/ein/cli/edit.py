@@ -13,8 +13,8 @@ from ein.cli.network import ARCH
 
 if TYPE_CHECKING:
     from ein.grammar.derivations.derivation import Derivation
-    from ein.grammar.derivations.edit import Fairness, Keep
     from ein.grammar.derivations.sample import Sampler
+    from ein.grammar.editing.edit import Fairness, Keep
 
 KINDS = ("subtree", "small", "value", "alternative", "insert", "delete", "swap", "duplicate")
 CROSSOVERS = ("subtree", "alignment")
@@ -61,7 +61,7 @@ def mutate_command(
     ein mutate einspace zoo/einspace/resnet8 -n 5
     ein mutate my.ein drawn/my-7-0.ein --kind small --seed 7 -o mutants/
     """
-    from ein.grammar.derivations.edit import mutant
+    from ein.grammar.editing.edit import mutant
 
     if keep is not None and kind != "subtree":
         raise click.UsageError(f"--keep is for --kind subtree, and this is {kind}")
@@ -105,7 +105,7 @@ def crossover_command(
     ein crossover my.ein drawn/my-7-0.ein drawn/my-7-1.ein --keep type
     ein crossover my.ein drawn/my-7-0.ein drawn/my-7-1.ein --kind alignment
     """
-    from ein.grammar.derivations.edit import crossed
+    from ein.grammar.editing.edit import crossed
 
     if kind != "subtree" and (keep is not None or sites != "uniform"):
         raise click.UsageError(f"--keep and --sites are for --kind subtree, and this is {kind}")
@@ -132,8 +132,8 @@ def _sampler(
 
 def _read(sampler: Sampler, arch: str, input: str | None, output: str | None) -> Derivation:
     """The architecture as a derivation of the grammar."""
-    from ein.grammar.derivations.edit import ruled
     from ein.grammar.derivations.files import read_architecture
+    from ein.grammar.editing.edit import ruled
 
     return ruled(sampler, read_architecture(arch, request((), input, output)))
 

@@ -31,7 +31,7 @@ def parse_command(
     """
     from ein.cli.sample import facts, line
     from ein.grammar.check import load_grammar
-    from ein.grammar.derivations.written import written_term
+    from ein.grammar.matching.written import written_term
     from ein.space import Space
 
     if (arch is None) == (text is None):

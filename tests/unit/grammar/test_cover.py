@@ -7,9 +7,9 @@ import pytest
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.matching.match import derive
 
 HEAD = "ein 1\nimport std\ninput im[4, 4, 4]\n"
 

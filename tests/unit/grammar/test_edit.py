@@ -11,10 +11,10 @@ import pytest
 
 import ein
 from ein.grammar.check import load_grammar
-from ein.grammar.derivations.edit import crossed, mutant, mutate, ruled
 from ein.grammar.derivations.files import read_architecture
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.editing.edit import crossed, mutant, mutate, ruled
 
 
 @functools.cache

@@ -6,10 +6,10 @@ import pytest
 
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.written import written_term
 from ein.grammar.diagnostics import EinError, Source, render_all
+from ein.grammar.matching.match import derive
+from ein.grammar.matching.written import written_term
 
 HEAD = "ein 1\nimport std\ninput im[4, 8, 8]\n"
 RULES = """

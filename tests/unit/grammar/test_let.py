@@ -14,9 +14,9 @@ from ein.grammar import term as t
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.matching.match import derive
 
 HEAD = "ein 1\ngrammar g(classes = 10)\nimport std\n"
 SPACE = """

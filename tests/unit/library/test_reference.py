@@ -10,9 +10,9 @@ import ein
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError, Source
+from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 from ein.grammar.types import ValueType, bundle, tensor
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ein
-from ein.grammar.derivations.match import derive
+from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
 # Backbones at 3 × 32 × 32, as the reference builds them, and their terminals

@@ -20,7 +20,7 @@ from ein.compiler.passes import optimise
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, check, load_grammar
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
+from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
 ARCHITECTURES = ("resnet8", "resnet18", "vit", "mlp_mixer", "einspace/resnet8")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ein.grammar.derivations.joins import Table
-from ein.grammar.derivations.lanes import Scope, Value, lane, lanes, width
+from ein.grammar.counting.joins import Table
+from ein.grammar.matching.lanes import Scope, Value, lane, lanes, width
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.steps import Copy, Loop
 from ein.grammar.types import Bundle, ValueType, leaves, with_life

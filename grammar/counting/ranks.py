@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ein.grammar.derivations.branches import Spread
-from ein.grammar.derivations.copies import Round
-from ein.grammar.derivations.joins import Table
-from ein.grammar.derivations.lanes import Scope, Value, beside, label
-from ein.grammar.derivations.making import Doing, Emit, Give, Making, number
-from ein.grammar.derivations.reading import PartNode, RuleNode, StepNode, Task, trampoline
-from ein.grammar.derivations.ways import (
+from ein.grammar.counting.branches import Spread
+from ein.grammar.counting.copies import Round
+from ein.grammar.counting.joins import Table
+from ein.grammar.counting.making import Doing, Emit, Give, Making, number
+from ein.grammar.counting.reading import PartNode, RuleNode, StepNode, Task, trampoline
+from ein.grammar.counting.ways import (
     BoundEntry,
     Chosen,
     Entry,
@@ -23,6 +22,7 @@ from ein.grammar.derivations.ways import (
     Ways,
     task_label,
 )
+from ein.grammar.matching.lanes import Scope, Value, beside, label
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.steps import Bind, Call, Copy, Enter, Fork, Loop
 

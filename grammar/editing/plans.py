@@ -11,8 +11,8 @@ from ein.grammar.cfg import Limits
 from ein.grammar.derivations.attempt import NO_LIMIT, Attempt, Choose, DeadEnd
 from ein.grammar.derivations.derivation import Choices, Derivation
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.sites import Site, Sites, by_choice, sites_of
 from ein.grammar.diagnostics import fail
+from ein.grammar.editing.sites import Site, Sites, by_choice, sites_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Choice, Instance, Options, rule_uses

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.numbering import Numbering
 from ein.grammar.diagnostics import EinError, fail
 
 _FORM = re.compile(r"([a-z][a-z0-9_]*)@([0-9a-f]{8})#([0-9]{1,9}):([0-9]{1,4000})")

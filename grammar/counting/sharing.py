@@ -10,8 +10,8 @@ from typing import Any
 
 from ein.grammar import term as t
 from ein.grammar.derivations.derivation import typed
-from ein.grammar.derivations.lanes import Scope, Value, first, variables
 from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.matching.lanes import Scope, Value, first, variables
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Program
 from ein.grammar.ties import check_ties, may_conflict

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Application
 from ein.grammar.computed import side_by_side
-from ein.grammar.derivations.keys import NO_KEY, Form, Forms, Key, key_of
+from ein.grammar.counting.keys import NO_KEY, Form, Forms, Key, key_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import MAX_SIZE, Tensor, ValueType, tensor
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.mutate import Fairness, Keep, taken
-from ein.grammar.derivations.plans import Random, fitted, followed, parent_sites, room, spliced
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.sites import Sites
 from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.editing.mutate import Fairness, Keep, taken
+from ein.grammar.editing.plans import Random, fitted, followed, parent_sites, room, spliced
+from ein.grammar.editing.sites import Sites
 from ein.grammar.steps import Instance
 
 TRIES = 500

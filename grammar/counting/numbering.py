@@ -10,15 +10,15 @@ from random import Random
 from typing import Any
 
 from ein.grammar.cfg import Grammar
-from ein.grammar.derivations.branches import written
-from ein.grammar.derivations.counts import MAX_ENTRIES, Full, Tables
+from ein.grammar.counting.branches import written
+from ein.grammar.counting.counts import MAX_ENTRIES, Full, Tables
+from ein.grammar.counting.making import Making
+from ein.grammar.counting.ranks import Ranks
+from ein.grammar.counting.reading import Reader
+from ein.grammar.counting.ways import RuleEntry
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.lanes import label
-from ein.grammar.derivations.making import Making
-from ein.grammar.derivations.ranks import Ranks
-from ein.grammar.derivations.reading import Reader
-from ein.grammar.derivations.ways import RuleEntry
 from ein.grammar.diagnostics import Diagnostic, EinError, fail
+from ein.grammar.matching.lanes import label
 from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space

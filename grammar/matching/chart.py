@@ -19,14 +19,14 @@ from itertools import count
 from math import isclose
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ein.grammar.derivations.items import VARIABLE, Items, Kind
-from ein.grammar.derivations.prospects import Rest
+from ein.grammar.matching.items import VARIABLE, Items, Kind
+from ein.grammar.matching.prospects import Rest
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.steps import Apply, Call, Enter, Instance, Meet
 from ein.grammar.types import ValueType, bundle
 
 if TYPE_CHECKING:
-    from ein.grammar.derivations.cover import Cover
+    from ein.grammar.matching.cover import Cover
 
 Made: TypeAlias = "tuple[Any, ...]"
 """Choices in pre-order as a tree of tuples: (choice, part) or (part, part)."""

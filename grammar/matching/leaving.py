@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from ein.grammar import term as t
-from ein.grammar.derivations.chart import Chart, Goal, State
-from ein.grammar.derivations.cover import Cover
-from ein.grammar.derivations.items import Item, inside
-from ein.grammar.derivations.prospects import Rest
 from ein.grammar.diagnostics import EinError, Span, fail
+from ein.grammar.matching.chart import Chart, Goal, State
+from ein.grammar.matching.cover import Cover
+from ein.grammar.matching.items import Item, inside
+from ein.grammar.matching.prospects import Rest
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.steps import Apply, Bind, Call, Copy, Enter, Fork, Instance, Loop
 from ein.grammar.types import ValueType

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ein.grammar.alignment.paths import Edit, Path, path
 from ein.grammar.derivations.attempt import Attempt, DeadEnd
 from ein.grammar.derivations.derivation import Choices, Derivation
-from ein.grammar.derivations.paths import Edit, Path, path
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, fail
 from ein.grammar.steps import Candidate, Instance, Options

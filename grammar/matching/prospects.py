@@ -11,8 +11,8 @@ from math import log
 from typing import Any, TypeAlias
 
 from ein.grammar import cfg
-from ein.grammar.derivations.items import BRANCHES, COPIES, LET, REPEATED, VARIABLE, Catalogue, Kind
 from ein.grammar.derivations.options import options
+from ein.grammar.matching.items import BRANCHES, COPIES, LET, REPEATED, VARIABLE, Catalogue, Kind
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import Apply, Bind, Call, Copy, Enter, Fork, Instance, Load, Loop, Meet, Pack, Program, Unpack

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from ein.grammar.derivations.align import Alignment, align
-from ein.grammar.derivations.align_trees import ONE, Part, Trees, choices, shown, substitution, walk
+from ein.grammar.alignment.align import Alignment, align
+from ein.grammar.alignment.trees import ONE, Part, Trees, choices, shown, substitution, walk
 from ein.grammar.derivations.derivation import Choices, Derivation
 
 Kind: TypeAlias = Literal["change", "insert", "delete", "replace"]

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
-from ein.grammar.derivations.copies import Round
-from ein.grammar.derivations.counts import Tables
-from ein.grammar.derivations.derivation import Choices
-from ein.grammar.derivations.joins import Table, joined
-from ein.grammar.derivations.lanes import Scope, Value, beside, enter, inputs, label, run
-from ein.grammar.derivations.ways import (
+from ein.grammar.counting.copies import Round
+from ein.grammar.counting.counts import Tables
+from ein.grammar.counting.joins import Table, joined
+from ein.grammar.counting.ways import (
     Backward,
     BoundEntry,
     Chosen,
@@ -30,6 +28,8 @@ from ein.grammar.derivations.ways import (
     Ways,
     split_bundle,
 )
+from ein.grammar.derivations.derivation import Choices
+from ein.grammar.matching.lanes import Scope, Value, beside, enter, inputs, label, run
 from ein.grammar.steps import Bind, Call, Choice, Copy, Enter, Fork, Instance, Loop, Program, Step, holds_rule
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ein.grammar.derivations.joins import Table
-from ein.grammar.derivations.keys import Form, form_after
-from ein.grammar.derivations.lanes import Value
+from ein.grammar.counting.joins import Table
+from ein.grammar.counting.keys import Form, form_after
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError
 from ein.grammar.forms import takes_form
+from ein.grammar.matching.lanes import Value
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import formula
 from ein.grammar.patterns import KIND
@@ -22,7 +22,7 @@ from ein.grammar.types import Tensor, ValueType, tensor
 
 if TYPE_CHECKING:
     from ein.grammar.cfg import Operator
-    from ein.grammar.derivations.counts import Tables
+    from ein.grammar.counting.counts import Tables
 
 SIZE = 64
 """Of the axes of a tensor that stands for all of its form."""

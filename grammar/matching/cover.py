@@ -13,10 +13,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ein.grammar.computed import side_by_side
-from ein.grammar.derivations.chart import Chart, Found, Goal, Made, Meant, Task, Uneven
 from ein.grammar.derivations.derivation import Choices, retyped
-from ein.grammar.derivations.items import Item, Items
-from ein.grammar.derivations.prospects import Chosen, Prospects
+from ein.grammar.matching.chart import Chart, Found, Goal, Made, Meant, Task, Uneven
+from ein.grammar.matching.items import Item, Items
+from ein.grammar.matching.prospects import Chosen, Prospects
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import (

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random as Generator
 
-from ein.grammar.derivations.crossover import crossover
+from ein.grammar.alignment.offspring import offspring
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.match import derive
-from ein.grammar.derivations.mutate import Fairness, Keep, mutate
-from ein.grammar.derivations.paths_crossover import offspring
-from ein.grammar.derivations.plans import Random
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.small_edits import MOVES, SMALL, edit_one, small
 from ein.grammar.diagnostics import fail
+from ein.grammar.editing.crossover import crossover
+from ein.grammar.editing.mutate import Fairness, Keep, mutate
+from ein.grammar.editing.plans import Random
+from ein.grammar.editing.small_edits import MOVES, SMALL, edit_one, small
+from ein.grammar.matching.match import derive
 from ein.grammar.numbers import nearest
 
 __all__ = [

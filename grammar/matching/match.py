@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ein.grammar import term as t
-from ein.grammar.derivations.cover import Cover, choices_of
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.items import items_of
 from ein.grammar.diagnostics import fail
+from ein.grammar.matching.cover import Cover, choices_of
+from ein.grammar.matching.items import items_of
 from ein.grammar.space import Space
 from ein.grammar.steps import Call
 from ein.grammar.types import merge
@@ -19,7 +19,7 @@ def derive(space: Space, term: t.TypedTerm) -> Derivation:
     goal = cover.goal((Call(space.start, space.start.rule.span),), items, frozenset(), term.input)
     found = cover.answer(goal)
     if not found:
-        from ein.grammar.derivations.leaving import leaves
+        from ein.grammar.matching.leaving import leaves
 
         raise leaves(cover, goal, term)
     wanted = space.grammar.output

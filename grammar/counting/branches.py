@@ -9,15 +9,15 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ein.grammar.derivations.joins import Table
-from ein.grammar.derivations.lanes import Lanes, Scope, Value, beside
+from ein.grammar.counting.joins import Table
 from ein.grammar.derivations.options import options
+from ein.grammar.matching.lanes import Lanes, Scope, Value, beside
 from ein.grammar.numbers import Inapplicable, Percentage
 from ein.grammar.steps import Apply, Call, Candidate, Instance, Program, Step
 from ein.grammar.types import ValueType, bundle
 
 if TYPE_CHECKING:
-    from ein.grammar.derivations.counts import Tables
+    from ein.grammar.counting.counts import Tables
 
 Source: TypeAlias = tuple[Program, Value, Scope, int]
 """A program at a value with so many modules."""

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from ein.grammar.derivations.derivation import Choices, Derivation
-from ein.grammar.derivations.mutate import Fairness, nothing, taken
-from ein.grammar.derivations.plans import DRAWN, Drawn, Node, Part, Random, made_of, parent_sites
 from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.sites import Sites
+from ein.grammar.editing.mutate import Fairness, nothing, taken
+from ein.grammar.editing.plans import DRAWN, Drawn, Node, Part, Random, made_of, parent_sites
+from ein.grammar.editing.sites import Sites
 from ein.grammar.steps import Candidate, Instance, calls, rule_uses
 
 TRIES = 500

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TypeAlias
 
-from ein.grammar.derivations.align_trees import ONE, Part, Trees, distinct, substitution
+from ein.grammar.alignment.trees import ONE, Part, Trees, distinct, substitution
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import fail
 

@@ -6,10 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ein.grammar.derivations.copies import Missing, trial
-from ein.grammar.derivations.counts import Tables
+from ein.grammar.counting.copies import Missing, trial
+from ein.grammar.counting.counts import Tables
 from ein.grammar.derivations.derivation import Choices
-from ein.grammar.derivations.lanes import Head, Scope, Value, beside, enter, inputs, named, run
+from ein.grammar.matching.lanes import Head, Scope, Value, beside, enter, inputs, named, run
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.steps import Bind, Call, Copy, Enter, Fork, Instance, Loop, Program, Step, holds_rule
 

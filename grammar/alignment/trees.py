@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ein.grammar import term as t
+from ein.grammar.alignment.text import ATOM, HIDDEN, SLOT, Template, Written, template
 from ein.grammar.cfg import value_text
-from ein.grammar.derivations.align_text import ATOM, HIDDEN, SLOT, Template, Written, template
 from ein.grammar.derivations.derivation import Choices, Derivation
 
 ONE = 8

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ein.grammar.derivations.bounds import Bounds
-from ein.grammar.derivations.branches import Met, Spread, add, bundles, met_by, written
-from ein.grammar.derivations.classes import Classes
-from ein.grammar.derivations.copies import Round, rounds, trial
-from ein.grammar.derivations.joins import Joins, Table
-from ein.grammar.derivations.lanes import Head, Scope, Value, enter, heads, inputs, meet, mentions, named, only, run
-from ein.grammar.derivations.sharing import Sharing
+from ein.grammar.counting.bounds import Bounds
+from ein.grammar.counting.branches import Met, Spread, add, bundles, met_by, written
+from ein.grammar.counting.classes import Classes
+from ein.grammar.counting.copies import Round, rounds, trial
+from ein.grammar.counting.joins import Joins, Table
+from ein.grammar.counting.sharing import Sharing
 from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.matching.lanes import Head, Scope, Value, enter, heads, inputs, meet, mentions, named, only, run
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import Bind, Call, Copy, Enter, Fork, Instance, Loop, Program, Step, holds_rule

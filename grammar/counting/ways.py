@@ -16,11 +16,11 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 from ein.grammar.cfg import value_text
-from ein.grammar.derivations.branches import Met, Product, Spread, Task, met_by, written
-from ein.grammar.derivations.copies import Round
-from ein.grammar.derivations.counts import Tables
-from ein.grammar.derivations.joins import Table
-from ein.grammar.derivations.lanes import Head, Scope, Value, inputs, label, lane, split, text, width
+from ein.grammar.counting.branches import Met, Product, Spread, Task, met_by, written
+from ein.grammar.counting.copies import Round
+from ein.grammar.counting.counts import Tables
+from ein.grammar.counting.joins import Table
+from ein.grammar.matching.lanes import Head, Scope, Value, inputs, label, lane, split, text, width
 from ein.grammar.steps import Bind, Copy, Fork, Instance, Loop, Program, Step
 from ein.grammar.types import Bundle
 

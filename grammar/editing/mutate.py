@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 from ein.grammar import cfg
 from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.derivations.plans import (
+from ein.grammar.derivations.sample import Sampler
+from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.editing.plans import (
     DRAWN,
     Random,
     bounds_costs,
@@ -21,9 +23,7 @@ from ein.grammar.derivations.plans import (
     room,
     spliced,
 )
-from ein.grammar.derivations.sample import Sampler
-from ein.grammar.derivations.sites import Sites
-from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.editing.sites import Sites
 
 Keep: TypeAlias = Literal["type"] | None
 """`type`: what takes the place of a subtree gives the type that the subtree gave."""
