@@ -271,7 +271,7 @@ PLANTED: dict[str, tuple[Callable[[Derivation], bool], int, int]] = {
     "four of one": (lambda d: operators(d).count("norm") > 3, 5, 2),
     "two different branches": (differ, 5, 0),
     "a route": (lambda d: "col2im" in operators(d), 4, 0),
-    "one after another": (lambda d: bool(re.search("permute.* softmax", d.text)), 4, 1),
+    "one after another": (lambda d: bool(re.search("permute.* softmax", d.text)), 4, 2),
     "size": (lambda d: d.modules >= 12, 12, 7),
     "depth": (lambda d: t.depth(d.term) >= 7, 5, 4),
 }
