@@ -15,8 +15,9 @@ from threading import local
 from typing import Any
 from zlib import crc32
 
-from ein.grammar.cfg import Grammar
+from ein.grammar.cfg import Grammar, Limits
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.attempt import DeadEnd
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.files import derivation_text
@@ -24,8 +25,9 @@ from ein.grammar.derivations.sample import Sampler
 from ein.grammar.derivations.shape import rules_used
 from ein.grammar.derivations.simplest import Alternative, Path, Simplest, Values
 from ein.grammar.derivations.walk import Place
-from ein.grammar.diagnostics import DISTRIBUTION
+from ein.grammar.diagnostics import DISTRIBUTION, EinError
 from ein.grammar.steps import Candidate
+from ein.grammar.term import depth
 
 try:
     import hypothesis
@@ -42,6 +44,9 @@ MODULES = 60
 NESTED = 60
 """Spans inside each other; hypothesis takes a hundred of them for a test that never ends."""
 
+ENTRIES = 100_000
+"""Entries of the tables that count, where a size is asked for: made in less than a second."""
+
 REPAIRS = 24
 """Dead ends of one derivation before the smallest stands in for it."""
 
@@ -49,6 +54,7 @@ REPAIRS = 24
 def derivations(
     grammar: str | os.PathLike[str] | Any,
     *,
+    size: int | None = None,
     max_modules: int | None = None,
     min_modules: int | None = None,
     max_depth: int | None = None,
@@ -60,17 +66,20 @@ def derivations(
     """Valid derivations of a library grammar (`"einspace"`), of a file, or of a space that is loaded.
 
     They keep the limits of the grammar and those given here, and shrink to few modules and simple alternatives. A
-    grammar that can grow without end stays `MODULES` above its smallest unless `max_modules` is given. `input`,
-    `output` and other keywords are those of `ein.load`. With a failing example its file is printed: `ein.architecture`
-    reads it back. Raises EinError with every diagnostic of the file, or, when it is drawn from, where no derivation
+    grammar that can grow without end stays `MODULES` above its smallest unless `max_modules` is given. With `size` they
+    have exactly so many modules, and are drawn by rank where exact counts reach so far: each as likely as any other
+    that keeps the limits, and shrunk towards rank 0, which is no simpler than another. `input`, `output` and other
+    keywords are those of `ein.load`. With a failing example its file is printed: `ein.architecture` reads it back.
+    Raises EinError with every diagnostic of the file, or, when it is drawn from, where no derivation
     keeps the limits; ValueError for bounds that exclude each other.
     """
-    return _derivations(_simplest(**locals()), told=True)
+    return _drawn(told=True, **locals())
 
 
 def terms(
     grammar: str | os.PathLike[str] | Any,
     *,
+    size: int | None = None,
     max_modules: int | None = None,
     min_modules: int | None = None,
     max_depth: int | None = None,
@@ -80,7 +89,56 @@ def terms(
     **parameters: Any,
 ) -> st.SearchStrategy[str]:
     """The files of `derivations`: texts that stand on their own, with the term as `arch net`."""
-    return _derivations(_simplest(**locals()), told=False).map(derivation_text)
+    return _drawn(told=False, **locals()).map(derivation_text)
+
+
+def _drawn(
+    told: bool, size: int | None, min_modules: int | None, max_modules: int | None, **asked: Any
+) -> st.SearchStrategy[Derivation]:
+    if size is None:
+        return _derivations(_simplest(min_modules=min_modules, max_modules=max_modules, **asked), told)
+    if min_modules is not None or max_modules is not None:
+        raise ValueError("size says how many modules; min_modules and max_modules are for when it is not given")
+    simplest = _simplest(min_modules=size, max_modules=size, **asked)
+    structural = _derivations(simplest, told)
+    numbering = Numbering.of(simplest.sampler.grammar, most=ENTRIES)
+    try:
+        count = numbering.count(size)
+    except EinError:  # too many types, or weights that cannot be counted
+        return structural
+    return _ranked(numbering, size, count, simplest.sampler.limits, structural, told) if count else structural
+
+
+def _ranked(
+    numbering: Numbering,
+    size: int,
+    count: int,
+    limits: Limits,
+    structural: st.SearchStrategy[Derivation],
+    told: bool,
+) -> st.SearchStrategy[Derivation]:
+    @st.composite
+    def derivations(draw: st.DrawFn) -> Derivation:
+        made = numbering.unrank(size, draw(st.integers(0, count - 1)))
+        if not _keeps(made, limits):
+            return draw(structural)
+        if told:
+            hypothesis.note(_File(made))
+        return made
+
+    return derivations()
+
+
+def _keeps(made: Derivation, limits: Limits) -> bool:
+    """Counts are of all derivations, also of those beyond limits on more than modules."""
+    cost = made.cost
+    pairs = (
+        (limits.depth, depth(made.term)),
+        (limits.parameters, cost.parameters),
+        (limits.macs, cost.macs),
+        (limits.elements, cost.elements),
+    )
+    return all(limit is None or found <= limit for limit, found in pairs)
 
 
 def _simplest(

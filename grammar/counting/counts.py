@@ -59,19 +59,25 @@ class _Deep(Exception):
 
 
 class Tables:
-    """Counts of a space whose rules are settled.
+    """Counts of a space whose rules are settled, in at most `most` entries.
 
     `probabilities`: weights are those of choices, not 1. Not `sized`: derivations of all sizes together, as size 0.
     Before what it gives is asked for, `solve`: else tables nested deeply raise an exception of their own.
     """
 
     def __init__(
-        self, space: Space, output: ValueType | None = None, probabilities: bool = False, sized: bool = True
+        self,
+        space: Space,
+        output: ValueType | None = None,
+        probabilities: bool = False,
+        sized: bool = True,
+        most: int = MAX_ENTRIES,
     ) -> None:
         self.space = space
         self.sized = sized
         self.probabilities = probabilities
         self.entries = 0
+        self.allowed = most
         self.bounds = Bounds(space)
         self.joins = Joins()
         self.sharing = Sharing(space)
@@ -111,7 +117,7 @@ class Tables:
 
     def _charge(self, table: Table) -> None:
         self.entries += len(table) + 1
-        if self.entries > MAX_ENTRIES:
+        if self.entries > self.allowed:
             raise Full
 
     # --- rules

@@ -37,14 +37,16 @@ class Numbering:
     known: dict[int, list[tuple[Any, Any]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, grammar: Grammar, probabilities: bool = False, sized: bool = True) -> Numbering:
-        """Raises EinError where the grammar has no rules or no input type."""
+    def of(
+        cls, grammar: Grammar, probabilities: bool = False, sized: bool = True, most: int = MAX_ENTRIES
+    ) -> Numbering:
+        """In at most `most` entries of tables. Raises EinError where the grammar has no rules or no input type."""
         if grammar.input is None:
             message = f"`{grammar.name}` does not say its input"
             raise EinError((Diagnostic("E701", message, help="write `input im[3, 32, 32]`, or give --input"),))
         space = Space(grammar)
         settle(space)
-        return cls(grammar, space, Tables(space, grammar.output, probabilities, sized))
+        return cls(grammar, space, Tables(space, grammar.output, probabilities, sized, most))
 
     @property
     def notes(self) -> list[Diagnostic]:
@@ -187,7 +189,7 @@ class Numbering:
     def _full(self, size: int) -> EinError:
         types = len({value for _, value in self.tables.known})
         asked = f"of {size:,} modules" if self.tables.sized else "of all sizes"
-        met = f"more than {MAX_ENTRIES:,} entries of tables, for {types:,} types"
+        met = f"more than {self.tables.allowed:,} entries of tables, for {types:,} types"
         message = f"`{self.grammar.name}` has too many types to count derivations {asked}: {met}"
         far = f"sizes up to {self.reached:,} can be counted; " if self.tables.sized and self.reached else ""
         return fail("E712", message, help=f"{far}`ein sample --size {size}` draws without counting")
