@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -140,17 +139,10 @@ def test_colour_on_a_terminal_only_and_not_with_no_color(process: Process) -> No
 @pytest.mark.parametrize(
     "arguments", ["check einspace", "explain E301", "fmt --check einspace", "list", "--help", "train --help"]
 )
-def test_quick_commands_are_quick_and_load_no_torch(arguments: str) -> None:
-    """The best of three, in CPU seconds: others use this machine too."""
+def test_quick_commands_load_no_torch(arguments: str) -> None:
+    """`benchmarks/check.py` says how quick they are."""
     program = "import sys; from ein.cli import run; run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-c", program, *arguments.split()]
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert not {"torch", "networkx", "numpy"} & set(ended.stderr.split())
-    print(f"ein {arguments}: {min(taken):.2f} s CPU")
-    assert min(taken) < 0.5
+    command = [sys.executable, "-c", program, *arguments.split()]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert not {"torch", "networkx", "numpy"} & set(ended.stderr.split())
