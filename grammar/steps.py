@@ -270,6 +270,8 @@ class Candidate:
     minimum: float = 0
     begins: bool = False
     """Whether it is branches or copies that all begin with a rule."""
+    opens: int = 0
+    """Uses of rules in it, those of a copied part once."""
     outcomes: dict[ValueType, Outcome] = field(default_factory=dict)
 
 

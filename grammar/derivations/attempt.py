@@ -6,6 +6,7 @@ modules that its rules can come to.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
 from typing import TypeAlias
@@ -136,12 +137,19 @@ class Attempt:
 
     def run(self, input: ValueType, choose: Choose) -> ValueType:
         """Makes the choices of a derivation, in pre-order, into `self.made`."""
+        return self._tried(input, choose, None)
+
+    def draw(self, input: ValueType, random: Callable[[], float]) -> ValueType:
+        """As `run`, with each choice drawn by its probability; `random` gives numbers in [0, 1)."""
+        return self._tried(input, None, random)
+
+    def _tried(self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None) -> ValueType:
         try:
-            return self._run(input, choose)
+            return self._run(input, choose, random)
         except Inapplicable as error:
             raise DeadEnd("type", error, error.span) from None
 
-    def _run(self, input: ValueType, choose: Choose) -> ValueType:
+    def _run(self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None) -> ValueType:
         space, limits, made = self.space, self.limits, self.made
         start = space.start
         left = self.modules_left - start.minimum
@@ -192,7 +200,10 @@ class Attempt:
                     table = options(space, instance, type)
                 if not table.candidates:
                     raise Stuck(space, instance, type)
-                candidate = choose(instance, table)
+                if random is not None:
+                    candidate = table.candidates[bisect_right(table.cumulative, random())]
+                else:
+                    candidate = choose(instance, table)  # type: ignore[misc]
                 made.append(candidate)
                 if len(made) > MAX_CHOICES:
                     raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")

@@ -37,6 +37,7 @@ from ein.grammar.steps import (
     holds_rule,
     names_values,
     refusal,
+    rule_uses,
 )
 from ein.grammar.types import Bundle, ValueType, rank
 from ein.grammar.weights import Group, shares, weigh
@@ -156,7 +157,8 @@ def _candidate(space: Space, choice: Choice, weight: float, program: Program) ->
         first = before[0].application
     simple = not before or first is not None
     least = len(before) + space.least(rest) if simple else 0
-    return Candidate(choice, weight, program, leading, flat(rest), binds, simple, first, least, _begins(program, binds))
+    begins, opens = _begins(program, binds), rule_uses(rest)
+    return Candidate(choice, weight, program, leading, flat(rest), binds, simple, first, least, begins, opens)
 
 
 def _begins(program: Program, binds: bool) -> bool:

@@ -7,7 +7,6 @@ choices, conditioned on being valid and within the limits.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -21,11 +20,6 @@ from ein.grammar.diagnostics import Diagnostic, EinError, Span
 from ein.grammar.minima import settle
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
-from ein.grammar.steps import (
-    Candidate,
-    Instance,
-    Options,
-)
 from ein.grammar.ties import check_ties, may_conflict
 from ein.grammar.types import ValueType, merge
 
@@ -88,14 +82,11 @@ class Sampler:
         input = self.grammar.input
         assert input is not None
 
-        def choose(instance: Instance, table: Options) -> Candidate:
-            return table.candidates[bisect_right(table.cumulative, random())]
-
         for count in range(attempts):
             attempt = Attempt(self.space, limits)
             self.attempts += 1
             try:
-                output = attempt.run(input, choose)
+                output = attempt.draw(input, random)
                 modules = allowed - attempt.modules_left
                 if modules < least:
                     raise DeadEnd("size", f"fewer than {least} modules")

@@ -15,7 +15,7 @@ from ein.grammar.diagnostics import fail
 from ein.grammar.editing.sites import Site, Sites, by_choice, sites_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
-from ein.grammar.steps import Candidate, Choice, Instance, Options, rule_uses
+from ein.grammar.steps import Candidate, Choice, Instance, Options
 from ein.grammar.types import ValueType
 
 Random: TypeAlias = Callable[[], float]
@@ -72,22 +72,21 @@ def _walked(sampler: Sampler, input: ValueType, choose: Choose) -> Derivation | 
 def drawn_at(sampler: Sampler, site: Site, limits: Limits, random: Random) -> tuple[Choices, ValueType, int] | None:
     """A subtree from the stated distribution in place of a site's, its output and modules; None in a dead end."""
 
-    def choose(instance: Instance, table: Options) -> Candidate:
-        return table.candidates[bisect_right(table.cumulative, random())]
-
-    return _at(sampler, site, limits, choose)
+    return _at(sampler, site, limits, lambda attempt: attempt.draw(site.input, random))
 
 
 def fitted(sampler: Sampler, site: Site, limits: Limits, choices: Choices) -> tuple[ValueType, int] | None:
     """Output and modules of given choices in place of a site's subtree; None where they do not fit."""
-    found = _at(sampler, site, limits, _follow(choices))
+    found = _at(sampler, site, limits, lambda attempt: attempt.run(site.input, _follow(choices)))
     return (found[1], found[2]) if found is not None and len(found[0]) == len(choices) else None
 
 
-def _at(sampler: Sampler, site: Site, limits: Limits, choose: Choose) -> tuple[Choices, ValueType, int] | None:
+def _at(
+    sampler: Sampler, site: Site, limits: Limits, run: Callable[[Attempt], ValueType]
+) -> tuple[Choices, ValueType, int] | None:
     attempt = Attempt(_Rooted(sampler.space, site.instance), limits)
     try:
-        output = attempt.run(site.input, choose)
+        output = run(attempt)
     except DeadEnd:
         return None
     allowed = limits.modules if limits.modules is not None else NO_LIMIT
@@ -223,13 +222,13 @@ class _Plan:
 
     def _drawn(self, table: Options) -> Candidate:
         candidate = table.candidates[bisect_right(table.cumulative, self.random())]
-        self.open += rule_uses(candidate.rest) - 1
+        self.open += candidate.opens - 1
         return candidate
 
     def _node(self, node: Node, table: Options) -> Candidate:
         candidate = _same(table, node.choice)
         below = _Below(list(node.pool), node.by_name)
-        self.todo += [below] * rule_uses(candidate.rest)
+        self.todo += [below] * candidate.opens
         return candidate
 
 

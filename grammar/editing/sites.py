@@ -34,7 +34,7 @@ from ein.grammar.steps import (
 )
 from ein.grammar.types import ValueType
 
-KEPT = 256
+KEPT = 1_024
 """Derivations of a space whose sites are remembered."""
 
 

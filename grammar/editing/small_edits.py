@@ -15,7 +15,7 @@ from ein.grammar.derivations.sample import Sampler
 from ein.grammar.editing.mutate import Fairness, nothing, taken
 from ein.grammar.editing.plans import DRAWN, Drawn, Node, Part, Random, made_of, parent_sites
 from ein.grammar.editing.sites import Sites
-from ein.grammar.steps import Candidate, Instance, calls, rule_uses
+from ein.grammar.steps import Candidate, Instance, calls
 
 TRIES = 500
 """Moves that are tried before a derivation is said to have none."""
@@ -188,4 +188,4 @@ def _children(found: Sites, at: int) -> tuple[tuple[Instance, Choices], ...]:
 def _uses(candidate: Candidate) -> list[Instance]:
     """The rules that a candidate uses, in order; none where a macro waits for its type to say them."""
     found = [call.instance for call in calls(candidate.rest)]
-    return found if len(found) == rule_uses(candidate.rest) else []
+    return found if len(found) == candidate.opens else []
