@@ -245,7 +245,7 @@ class Application:
         """The output of the first overload that fits, or None: what `look` finds, without the reasons."""
         if input in self.results:
             return self.results[input]
-        closed = self._closed(input)
+        closed = self.ready.get(input.regular) or self._closed(input)
         output = None
         if closed is None:
             found = self.look(input)
@@ -271,7 +271,7 @@ class Application:
 
     def fits(self, input: ValueType) -> bool:
         """Whether some overload takes the input; without a table where that is told at once."""
-        closed = self._closed(input)
+        closed = self.ready.get(input.regular) or self._closed(input)
         if closed is None:
             return self.result(input) is not None
         return closed[0].fits(input) if len(closed) == 1 else any(each.fits(input) for each in closed)

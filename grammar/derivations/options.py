@@ -57,7 +57,7 @@ def _options(space: Space, instance: Instance, input: ValueType) -> Options:
         form = _form(space, instance, input)
     except Inapplicable:
         return _NOTHING
-    key = tuple([_applies(space, candidate, input) for candidate in form.unsure])
+    key = tuple([c.first.fits(input) if c.first is not None else _applies(space, c, input) for c in form.unsure])
     found = form.shared.get(key)
     if found is None:
         refused = {id(c) for c, applies in zip(form.unsure, key, strict=True) if not applies}
@@ -71,8 +71,6 @@ _NOTHING = Options([], [], [])
 
 
 def _applies(space: Space, candidate: Candidate, input: ValueType) -> bool:
-    if candidate.simple and candidate.first is not None:
-        return candidate.first.fits(input)
     step = candidate.program[0]
     try:
         if not candidate.begins:
