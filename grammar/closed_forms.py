@@ -8,32 +8,38 @@ form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ein.grammar.computed import build_dim
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Evaluate, Inapplicable, formula
 from ein.grammar.patterns import ELEMENT, KIND, Kinds
-from ein.grammar.types import Bundle, Regular, ValueType, bundle, merge, merge_sizes, tensor
+from ein.grammar.size_places import (
+    Check,
+    Column,
+    Read,
+    agree,
+    all_at,
+    mentioned_names,
+    names_but_lengths,
+    same_size,
+    shared_run,
+    shared_size,
+    size_part,
+    sizes_at,
+)
+from ein.grammar.types import Bundle, Regular, ValueType, bundle, merge, tensor
 
 if TYPE_CHECKING:
     from ein.grammar.operators import Operator
-
-Read: TypeAlias = Callable[[Any], Any]
-"""A size, a run of sizes or a type out of the input."""
-
-Check: TypeAlias = Callable[[Any], bool]
 
 Make: TypeAlias = Callable[[Any, dict[str, Any]], ValueType]
 """The output from an input and the values read of it."""
 
 Doubt: TypeAlias = Callable[[dict[str, Any], list[Any]], None]
 """Appends a size to a shape; raises Inapplicable where there is none."""
-
-Column: TypeAlias = list[tuple[int, int]]
-"""Axes that are of one size: the number of the input, and of its axis."""
 
 
 class _Open(Exception):
@@ -199,7 +205,7 @@ class _Places:
                     lambda source: type(source.shape[first]) is tuple and len(source.shape[first]) == parts
                 )
                 for part, name in enumerate(names):
-                    self._new(name, _part(first, part))
+                    self._new(name, size_part(first, part))
             case s.Name(name) if name not in self.constants:
                 self._new(name, lambda source: source.shape[first])
                 self.sizes.add(name)
@@ -229,16 +235,16 @@ class _Places:
             return False
         free = {first for dim, first, _ in spans if isinstance(dim, s.EachDim)}
         kept = [axis for axis in range(self.axes) if axis not in free]
-        self.checks.append(lambda source: _agree(source.members, kept))
+        self.checks.append(lambda source: agree(source.members, kept))
         for dim, first, last in spans:
             match dim:
                 case s.EachDim(name):
-                    self._new(name, _column(first))
+                    self._new(name, sizes_at(first))
                 case s.Star(s.Name(name)):
-                    self._new(name, _shared_run([_all_at(axis, self.count) for axis in range(first, last)]))
+                    self._new(name, shared_run([all_at(axis, self.count) for axis in range(first, last)]))
                     self.runs[name] = last - first
                 case s.Name(name):
-                    self._new(name, _shared(_all_at(first, self.count)))
+                    self._new(name, shared_size(all_at(first, self.count)))
                 case s.Blank():
                     pass
                 case _:
@@ -271,15 +277,15 @@ class _Places:
             columns = [[(member, first + i) for member, first, _ in places] for i in range(self.runs[name])]
             for column in columns:
                 self._equal(column)
-            self._new(name, _shared_run(columns))
+            self._new(name, shared_run(columns))
         for name, column in found.items():
             self._equal(column)
-            self._new(name, _shared(column))
+            self._new(name, shared_size(column))
         return True
 
     def _equal(self, column: Column) -> None:
         first, *others = column
-        self.checks += [_same_size(first, other) for other in others]
+        self.checks += [same_size(first, other) for other in others]
 
     def _spans(self, kind: str, dims: Sequence[s.Dim], guards: Sequence[s.Expr]) -> list[tuple[s.Dim, int, int]] | None:
         """Which axes each dimension of a pattern stands for; None where they are not as many."""
@@ -320,7 +326,7 @@ class _Places:
     def closed(self, operator: Operator) -> ClosedForm | bool:
         guards = []
         for guard in operator.guards:
-            if set(_free_but_lengths(guard.expr)) <= self.constants.keys():
+            if set(names_but_lengths(guard.expr)) <= self.constants.keys():
                 known = {name: [1] * length for name, length in self.runs.items()}
                 if not guard.evaluate({**self.constants, **known}):
                     return False
@@ -394,76 +400,5 @@ class _Places:
             case _:
                 doubt = build_dim(dim, {*self.constants, *self.reads})
                 doubts.append(doubt)
-                names.update(_free(dim))
+                names.update(mentioned_names(dim))
                 return lambda source, env, shape: doubt(env, shape)
-
-
-def _agree(members: Sequence[Any], axes: Sequence[int]) -> bool:
-    first = members[0].sizes
-    for member in members:
-        sizes = member.sizes
-        for axis in axes:
-            if sizes[axis] != first[axis]:
-                return False
-    return True
-
-
-def _same_size(one: tuple[int, int], other: tuple[int, int]) -> Check:
-    (member, axis), (second, place) = one, other
-    return lambda source: source.members[member].sizes[axis] == source.members[second].sizes[place]
-
-
-def _part(axis: int, part: int) -> Read:
-    return lambda source: source.shape[axis][part]
-
-
-def _column(axis: int) -> Read:
-    return lambda source: [member.shape[axis] for member in source.members]
-
-
-def _all_at(axis: int, count: int) -> Column:
-    return [(member, axis) for member in range(count)]
-
-
-def _shared(column: Column) -> Read:
-    """One size for axes that agree."""
-    if len(column) == 1:
-        [(member, axis)] = column
-        return lambda source: source.members[member].shape[axis]
-    return lambda source: merge_sizes([source.members[member].shape[axis] for member, axis in column])
-
-
-def _shared_run(columns: list[Column]) -> Read:
-    reads = [_shared(column) for column in columns]
-    return lambda source: [read(source) for read in reads]
-
-
-def _free(node: Any) -> Iterator[str]:
-    """Every name that stands anywhere in a type or dimension."""
-    match node:
-        case s.Name(name) | s.TypeName(name) | s.EachDim(name):
-            yield name
-        case tuple():
-            for each in node:
-                yield from _free(each)
-        case s.Node():
-            for each in fields(node):
-                if each.name != "span":
-                    yield from _free(getattr(node, each.name))
-
-
-def _free_but_lengths(node: Any) -> Iterator[str]:
-    match node:
-        case s.Call(s.Name("len"), (s.Argument(s.Name()),)):
-            pass
-        case s.Call(s.Name(), arguments):
-            yield from _free_but_lengths(arguments)
-        case s.Name(name):
-            yield name
-        case tuple():
-            for each in node:
-                yield from _free_but_lengths(each)
-        case s.Node():
-            for each in fields(node):
-                if each.name != "span":
-                    yield from _free_but_lengths(getattr(node, each.name))

@@ -1,0 +1,89 @@
+"""Sizes out of the inputs of an operator, by their places: what closed forms of signatures are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any, TypeAlias
+
+from ein.grammar.notation import syntax as s
+from ein.grammar.types import merge_sizes
+
+Read: TypeAlias = Callable[[Any], Any]
+"""A size, a run of sizes or a type out of the input."""
+
+Check: TypeAlias = Callable[[Any], bool]
+
+Column: TypeAlias = list[tuple[int, int]]
+"""Axes that are of one size: the number of the input, and of its axis."""
+
+
+def agree(members: Sequence[Any], axes: Sequence[int]) -> bool:
+    first = members[0].sizes
+    for member in members:
+        sizes = member.sizes
+        for axis in axes:
+            if sizes[axis] != first[axis]:
+                return False
+    return True
+
+
+def same_size(one: tuple[int, int], other: tuple[int, int]) -> Check:
+    (member, axis), (second, place) = one, other
+    return lambda source: source.members[member].sizes[axis] == source.members[second].sizes[place]
+
+
+def size_part(axis: int, part: int) -> Read:
+    return lambda source: source.shape[axis][part]
+
+
+def sizes_at(axis: int) -> Read:
+    return lambda source: [member.shape[axis] for member in source.members]
+
+
+def all_at(axis: int, count: int) -> Column:
+    return [(member, axis) for member in range(count)]
+
+
+def shared_size(column: Column) -> Read:
+    """One size for axes that agree."""
+    if len(column) == 1:
+        [(member, axis)] = column
+        return lambda source: source.members[member].shape[axis]
+    return lambda source: merge_sizes([source.members[member].shape[axis] for member, axis in column])
+
+
+def shared_run(columns: list[Column]) -> Read:
+    reads = [shared_size(column) for column in columns]
+    return lambda source: [read(source) for read in reads]
+
+
+def mentioned_names(node: Any) -> Iterator[str]:
+    """Every name that stands anywhere in a type or dimension."""
+    match node:
+        case s.Name(name) | s.TypeName(name) | s.EachDim(name):
+            yield name
+        case tuple():
+            for each in node:
+                yield from mentioned_names(each)
+        case s.Node():
+            for each in fields(node):
+                if each.name != "span":
+                    yield from mentioned_names(getattr(node, each.name))
+
+
+def names_but_lengths(node: Any) -> Iterator[str]:
+    match node:
+        case s.Call(s.Name("len"), (s.Argument(s.Name()),)):
+            pass
+        case s.Call(s.Name(), arguments):
+            yield from names_but_lengths(arguments)
+        case s.Name(name):
+            yield name
+        case tuple():
+            for each in node:
+                yield from names_but_lengths(each)
+        case s.Node():
+            for each in fields(node):
+                if each.name != "span":
+                    yield from names_but_lengths(getattr(node, each.name))
