@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.bodies.vetted import LAYERS
@@ -58,16 +58,31 @@ class Start:
     numbers: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """An entry of a rewritten graph: the entry of the graph before, in another shape."""
+class Entry(NamedTuple):
+    """The name and shape of something that a network keeps."""
 
-    source: str
+    name: str
     sizes: Sizes
 
 
-WeightMap: TypeAlias = Mapping[str, Moved]
-"""By the name after a pass. What is not listed keeps its name and shape; what is gone is not listed either."""
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An entry of a rewritten graph, made of entries of the graph before.
+
+    The sources are laid one behind the other along their first axis; that is viewed as `viewed`, the axes of which are
+    put in the order `order` (None: as they are), and given the shape `sizes`. Of several numbers, which have no axes,
+    there is only the first: they are alike (`num_batches_tracked`).
+    """
+
+    sources: tuple[Entry, ...]
+    sizes: Sizes
+    viewed: Sizes | None = None
+    order: tuple[int, ...] | None = None
+
+
+Moves: TypeAlias = tuple[Mapping[str, Moved], ...]
+"""A map for each rewriting, the first one first. By the name after it; what is not listed keeps its name and shape,
+and what is gone is not listed either. `ein.compiler.carry` moves the tensors, there and back."""
 
 
 def slots(body: Body) -> tuple[Slot, ...]:
@@ -131,19 +146,3 @@ def start(step: Step) -> Start:
             raise ValueError(f"an orthogonal start needs two axes, and `{step.name}` has {len(step.sizes)}")
         case _:
             return Start(kind, tuple(numbers))
-
-
-def then(first: WeightMap, second: WeightMap) -> WeightMap:
-    """The map of two passes in a row."""
-    moved = {
-        name: Moved(first[move.source].source, move.sizes) if move.source in first else move
-        for name, move in second.items()
-    }
-    return {**first, **moved}
-
-
-def carry(moves: WeightMap, names: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """`state` of a graph as the state of its rewriting, whose entries are `names`; tensors are shared, not copied."""
-    return {
-        name: state[moves[name].source].reshape(moves[name].sizes) if name in moves else state[name] for name in names
-    }

@@ -31,7 +31,7 @@ class Layer:
     """third parties that may be imported inside functions (or for type checkers) only"""
 
 
-TORCH_FILES = ("load.py", "interpret.py", "operations.py", "verify_ops.py", "export.py")
+TORCH_FILES = ("load.py", "interpret.py", "operations.py", "carry.py", "verify_ops.py", "export.py")
 HEAVY = frozenset({"networkx", "numpy", "scipy", "sklearn", "torch"})
 
 LAYERS = (

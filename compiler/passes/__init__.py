@@ -10,7 +10,7 @@ from ein.compiler.passes.convolution import fuse_convolutions
 from ein.compiler.passes.permutes import fuse_permutes
 from ein.compiler.passes.rewritten import Pass, Rewritten
 from ein.compiler.passes.wires import remove_wires
-from ein.compiler.weights import WeightMap, then
+from ein.compiler.weights import Moves
 
 __all__ = ["PIPELINE", "Pass", "Rewritten", "optimise"]
 
@@ -25,12 +25,12 @@ PIPELINE = (
 
 def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = False) -> Rewritten:
     """The graph after all passes, and where its weights come from; `checked` verifies before and after each."""
-    weights: WeightMap = {}
+    weights: Moves = ()
     if checked:
         verify(graph)
     for step in passes:
         graph, moved = step.rewrite(graph)
-        weights = then(weights, moved)
+        weights += moved
         if checked:
             verify(graph)
     return Rewritten(graph, weights)

@@ -34,7 +34,7 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
     """
     found = [match for number, node in graph.uses() if (match := _match(graph, number, node)) is not None]
     if not found:
-        return Rewritten(graph, {})
+        return Rewritten(graph)
     draft = graph.draft()
     fused: set[int] = set()
     for match in found:
@@ -42,7 +42,7 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
             _put(draft, match)
             fused.add(match.last)
     draft.remove_unused()
-    return Rewritten(draft.done(), {})
+    return Rewritten(draft.done())
 
 
 @dataclass(frozen=True, slots=True)

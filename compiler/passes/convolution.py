@@ -10,7 +10,7 @@ from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
-from ein.compiler.weights import Moved
+from ein.compiler.weights import Entries, Entry, Moved
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import merge
@@ -34,26 +34,27 @@ def fuse_convolutions(graph: OpGraph) -> Rewritten:
     """
     found = _chains(graph)
     if not found:
-        return Rewritten(graph, {})
+        return Rewritten(graph)
     draft = graph.draft()
     moves: dict[str, Moved] = {}
     for chain in found:
         draft.replace(chain.last, chain.node, [chain.source])
-        linear = f"{chain.node.key}.linear"
-        for name, sizes in chain.node.weights.items():
-            moves[f"{chain.node.key}.{name}"] = Moved(name.replace("conv2d", linear, 1), sizes)
+        for new, sizes in chain.node.weights.items():
+            old = new.replace("conv2d", "linear", 1)
+            moves[f"{chain.node.key}.{new}"] = Moved((Entry(f"{chain.node.key}.{old}", chain.linear[old]),), sizes)
     draft.remove_unused()
-    return Rewritten(draft.done(), moves)
+    return Rewritten(draft.done(), (moves,))
 
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """`node` is to stand at `last` and read `source`."""
+    """`node` is to stand at `last` and read `source`; `linear` are the weights of the linear map."""
 
     last: int
     source: Port
     node: Use
     given: Arguments
+    linear: Entries
 
 
 def _chains(graph: OpGraph) -> list[_Chain]:
@@ -84,7 +85,7 @@ def _chain(graph: OpGraph, number: int, grid: Use) -> _Chain | None:
     if merge((applied.output, grid.outputs[0])) is None:
         return None
     node = Use(application, applied, linear.key, linear.span, linear.path)
-    return _Chain(number, graph.sources(first)[0], node, given)
+    return _Chain(number, graph.sources(first)[0], node, given, linear.weights)
 
 
 def _arguments(windows: Step, linear: Step) -> Arguments:

@@ -29,7 +29,7 @@ def fuse_permutes(graph: OpGraph) -> Rewritten:
     """
     found = {number: axes for number, node in graph.uses() if (axes := permutation(node)) is not None}
     if not any(graph.sources(number)[0].node in found for number in found):
-        return Rewritten(graph, {})
+        return Rewritten(graph)
     draft, changed = graph.draft(), False
     for number, axes in found.items():
         source = draft.sources(number)[0].node
@@ -38,9 +38,9 @@ def fuse_permutes(graph: OpGraph) -> Rewritten:
             if _put(draft, number, draft.sources(source)[0], both):
                 found[number], changed = both, True
     if not changed:
-        return Rewritten(graph, {})
+        return Rewritten(graph)
     draft.remove_unused()
-    return Rewritten(draft.done(), {})
+    return Rewritten(draft.done())
 
 
 def permutation(node: Use) -> Axes | None:

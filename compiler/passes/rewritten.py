@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ein.compiler.graph import OpGraph
-from ein.compiler.weights import WeightMap
+from ein.compiler.weights import Moves
 
 
 class Rewritten(NamedTuple):
     """A graph, and where its weights come from. A pass that finds nothing to do gives the graph it was given."""
 
     graph: OpGraph
-    weights: WeightMap
+    weights: Moves = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ def remove_wires(graph: OpGraph) -> Rewritten:
     """
     removable = [(number, node) for number, node in graph.uses() if _routes(node)]
     if not removable:
-        return Rewritten(graph, {})
+        return Rewritten(graph)
     draft = graph.draft()
     for number, node in removable:
         sources = draft.sources(number)
         draft.bypass(number, [sources[at] for at in _route(node)])
     draft.remove_unused()
-    return Rewritten(draft.done(), {})
+    return Rewritten(draft.done())
 
 
 def _routes(node: Use) -> bool:

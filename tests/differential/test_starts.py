@@ -12,13 +12,13 @@ from test_interpret_emit import graph_of
 from test_lines import ARCHITECTURES, built, graph, lines, of, run
 from torch import Tensor
 
+from ein.compiler.carry import carry
 from ein.compiler.emit import emit, weight_map
 from ein.compiler.graph import cost
 from ein.compiler.identity import identity
 from ein.compiler.interpret import Interpreter
 from ein.compiler.load import load
 from ein.compiler.passes import optimise
-from ein.compiler.weights import carry
 from ein.grammar.architecture import architecture
 
 # --- starts

@@ -10,12 +10,12 @@ from math import isclose
 import pytest
 import torch
 
+from ein.compiler.carry import carry, carry_back
 from ein.compiler.graph import InternalError, OpGraph, verify
 from ein.compiler.interpret import Interpreter
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Use
 from ein.compiler.passes import PIPELINE, Rewritten, attention, convolution, optimise, permutes, wires
-from ein.compiler.weights import carry
 from ein.grammar.architecture import architecture
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import Request, load_grammar
@@ -217,12 +217,15 @@ def without_wires(graph: OpGraph) -> OpGraph:
 
 
 def assert_exact(before: OpGraph, rewritten: Rewritten) -> None:
-    """Equal results for equal weights, in training, and every weight of the new graph comes from an old one."""
+    """Equal results for equal weights, in training, and every weight of the new graph comes from an old one and is
+    found again on the way back."""
     after = rewritten.graph
     verify(after)
     torch.manual_seed(0)
     one, other = Interpreter(before), Interpreter(after)
     other.load_state_dict(carry(rewritten.weights, other.state_dict(), one.state_dict()))
+    for name, value in carry_back(rewritten.weights, one.state_dict(), other.state_dict()).items():
+        assert torch.equal(value, one.state_dict()[name]), name
     given = [torch.randn(3, *leaf.sizes) for leaf in before.node(before.input).outputs]
     wanted, found = one(*given), other(*given)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
@@ -517,7 +520,7 @@ def test_a_pass_that_breaks_the_graph_is_seen_by_verify() -> None:
         draft = graph.draft()
         number, node = next((number, node) for number, node in graph.uses() if node.application.name == "add")
         draft.replace(number, node, draft.sources(number)[:1])
-        return Rewritten(draft.done(), {})
+        return Rewritten(draft.done())
 
     graph = next(graph for graph in graphs(WIRES) if "add" in names(graph))
     with pytest.raises(InternalError, match=r"node \d+ \(add\) has 2 inputs"):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from ein.compiler.carry import carry, carry_back
 from ein.compiler.graph import OpGraph
 from ein.compiler.interpret import Interpreter, initialise
 from ein.compiler.lower import lower
-from ein.compiler.weights import Moved, Start, carry, start, then
+from ein.compiler.weights import Entry, Moved, Start, start
 from ein.grammar.architecture import architecture
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import load_grammar
@@ -59,11 +60,36 @@ def test_an_unknown_start_is_refused() -> None:
         initialise(torch.empty(3), Start("cauchy"))
 
 
-def test_maps_of_two_passes_compose() -> None:
-    first = {"b": Moved("a", (2, 3)), "y": Moved("x", (1,))}
-    second = {"c": Moved("b", (6,)), "z": Moved("w", (2,))}
-    both = then(first, second)
-    assert both["c"] == Moved("a", (6,)) and both["z"] == Moved("w", (2,)) and both["y"] == Moved("x", (1,))
-    state = {"a": torch.arange(6.0), "w": torch.ones(2), "same": torch.zeros(1)}
-    found = carry(both, {"c": None, "z": None, "same": None}, state)
-    assert found["c"].tolist() == [0, 1, 2, 3, 4, 5] and found["same"] is state["same"]
+def test_moves_of_two_passes_there_and_back() -> None:
+    """Two matrices become one below the other, and that is cut another way by the second pass."""
+    first = {
+        "both": Moved((Entry("a", (2, 3)), Entry("b", (1, 3))), (3, 3)),
+        "count": Moved((Entry("i", ()), Entry("j", ())), ()),
+    }
+    second = {"turned": Moved((Entry("both", (3, 3)),), (1, 9), (3, 3), (1, 0))}
+    state = {
+        "a": torch.arange(6.0).reshape(2, 3),
+        "b": torch.tensor([[6.0, 7, 8]]),
+        "i": torch.ones(()),
+        "j": torch.ones(()),
+    }
+    state["same"] = torch.zeros(1)
+    found = carry((first, second), ("turned", "count", "same"), state)
+    assert found["turned"].tolist() == [[0, 3, 6, 1, 4, 7, 2, 5, 8]]
+    assert found["same"] is state["same"] and found["count"] == 1
+    back = carry_back((first, second), state, found)
+    assert back.keys() == state.keys() and all(torch.equal(back[name], state[name]) for name in state)
+
+
+def test_a_pass_may_keep_a_name_for_something_else() -> None:
+    moves = ({"a": Moved((Entry("a", (2,)), Entry("b", (1,))), (3,))},)
+    state = {"a": torch.tensor([1.0, 2]), "b": torch.tensor([3.0])}
+    found = carry(moves, ("a",), state)
+    assert found["a"].tolist() == [1, 2, 3]
+    assert {name: value.tolist() for name, value in carry_back(moves, state, found).items()} == {"a": [1, 2], "b": [3]}
+
+
+def test_what_a_pass_dropped_is_left_out_on_the_way_back() -> None:
+    assert carry_back(({},), ("a", "gone"), {"a": torch.ones(1)}).keys() == {"a"}
+    with pytest.raises(KeyError, match="lost"):
+        carry((), ("lost",), {})

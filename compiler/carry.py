@@ -1,0 +1,60 @@
+"""The weights of a network as the weights of its rewriting, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import prod
+
+import torch
+from torch import Tensor
+
+from ein.compiler.weights import Moved, Moves
+
+
+def carry(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` of a graph as the state of its rewriting, whose entries are `names`; shares memory where it can.
+
+    Raises KeyError for an entry that the state lacks.
+    """
+    found = dict(state)
+    for step in moves:
+        found |= {name: _made(move, found) for name, move in step.items()}
+    return {name: found[name] for name in names}
+
+
+def carry_back(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` of a rewriting as the state of the graph before, whose entries are `names`.
+
+    An entry that the rewriting has no trace of is left out: nothing that the network gives depends on it.
+    """
+    found = dict(state)
+    for step in reversed(moves):
+        parts = [part for name, move in step.items() for part in _taken_apart(move, found[name])]
+        found |= parts
+    return {name: found[name] for name in names if name in found}
+
+
+def _made(move: Moved, state: Mapping[str, Tensor]) -> Tensor:
+    parts = [state[entry.name].reshape(entry.sizes) for entry in move.sources]
+    joined = parts[0] if len(parts) == 1 or not parts[0].ndim else torch.cat(parts)
+    if move.viewed is not None:
+        joined = joined.reshape(move.viewed)
+    if move.order is not None:
+        joined = joined.permute(move.order)
+    return joined.reshape(move.sizes)
+
+
+def _taken_apart(move: Moved, value: Tensor) -> list[tuple[str, Tensor]]:
+    if not move.sources[0].sizes:
+        return [(entry.name, value.reshape(())) for entry in move.sources]
+    if move.order is not None:
+        viewed = move.viewed or _joined(move)
+        value = value.reshape([viewed[axis] for axis in move.order])
+        value = value.permute([move.order.index(axis) for axis in range(len(move.order))])
+    pieces = torch.split(value.reshape(-1), [prod(entry.sizes) for entry in move.sources])
+    return [(entry.name, piece.reshape(entry.sizes)) for entry, piece in zip(move.sources, pieces, strict=True)]
+
+
+def _joined(move: Moved) -> tuple[int, ...]:
+    """The shape of the sources, one behind the other."""
+    return sum(entry.sizes[0] for entry in move.sources), *move.sources[0].sizes[1:]
