@@ -1,15 +1,16 @@
-"""The operators of the standard library, for passes that write them into a graph."""
+"""The operators that passes write into a graph: those of the standard library, and those of `fused.ein`."""
 
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from ein.grammar.cfg import Application, Grammar
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import Source
 
-_IMPORT = "ein 1\nimport std\n"
+_FUSED = Path(__file__).with_name("fused.ein")
 
 
 @lru_cache(maxsize=4096)
@@ -20,4 +21,4 @@ def application(name: str, *given: tuple[str, Any]) -> Application:
 
 @cache
 def _library() -> Grammar:
-    return load_grammar(Source("std", _IMPORT))
+    return load_grammar(Source("fused", _FUSED.read_text(encoding="utf-8")))
