@@ -16,11 +16,10 @@ from typing import NamedTuple
 import networkx as nx
 
 from ein.compiler.nodes import Input, Node, Output, Use
-from ein.compiler.weights import TIED
 from ein.grammar.cfg import Cost
 from ein.grammar.types import Tensor, merge
 
-__all__ = ["Draft", "Input", "InternalError", "Node", "OpGraph", "Output", "Port", "Use", "cost", "to_text", "verify"]
+__all__ = ["Draft", "Input", "InternalError", "Node", "OpGraph", "Output", "Port", "Use", "cost", "verify"]
 
 
 class InternalError(Exception):
@@ -257,35 +256,3 @@ def cost(graph: OpGraph) -> Cost:
         keyed.update(ties)
         total += Cost(one.modules, own, one.macs, one.elements)
     return total + Cost(parameters=sum(keyed.values()))
-
-
-def to_text(graph: OpGraph) -> str:
-    """One line for each node: number, operator, sources, types; weights and provenance behind `#`."""
-    rows = [_row(graph, number, node) for number, node in graph.nodes()]
-    width = min(72, max(len(line) for line, _ in rows))
-    return "\n".join(f"{line:<{width}}  # {note}" if note else line for line, note in rows)
-
-
-def _row(graph: OpGraph, number: int, node: Node) -> tuple[str, str]:
-    read = ", ".join(_port_text(graph, source) for source in graph.sources(number))
-    match node:
-        case Input():
-            return f"%{number} = input : {_types_text(node.outputs)}", ""
-        case Output():
-            return f"output({read}) : {_types_text(node.inputs)}", ""
-        case Use():
-            notes = [node.key] if node.weights else []
-            notes += [f"{TIED} {key}" for key in node.ties]
-            notes += [" > ".join(map(str, node.path))] if node.path else []
-            return f"%{number} = {node.text}({read}) : {_types_text(node.outputs)}", "; ".join(notes)
-
-
-def _port_text(graph: OpGraph, port: Port) -> str:
-    single = len(graph.node(port.node).outputs) == 1
-    return f"%{port.node}" if single else f"%{port.node}.{port.port}"
-
-
-def _types_text(types: Sequence[Tensor]) -> str:
-    if len(types) > 1 and all(each is types[0] for each in types):
-        return f"{types[0]!r} ^ {len(types)}"
-    return ", ".join(map(repr, types))

@@ -66,7 +66,7 @@ def find(what: str) -> tuple[Source, str, Path | None]:
             raise fail("E601", f"there is no library module `{what}`", help=f"did you mean the file `{what}.ein`?")
         help = nearest(what, known, "`ein list` shows the library; a path ends in `.ein`")
         raise fail("E601", f"there is no library module `{what}`", help=help)
-    return Source(what, _read(path, what, None)), str(path.resolve()), path.resolve().parent
+    return Source(what, read_text(path, what, None)), str(path.resolve()), path.resolve().parent
 
 
 @cache
@@ -83,7 +83,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, shown: str, span: Span | None) -> str:
+def read_text(path: Path, shown: str, span: Span | None = None) -> str:
+    """What a file holds. Raises EinError where it cannot be read, is no text, or is too large."""
     if not _exists(path):
         raise fail("E601", f"there is no file `{shown}`", span)
     if not path.is_file():
@@ -138,7 +139,7 @@ class _Loader:
             raise fail("E602", f"more than {MAX_FILES} files are imported", statement.span)
         if not statement.path:
             return self.module(key, None, above)
-        return self.module(key, Source(statement.module, _read(Path(key), statement.module, statement.span)), above)
+        return self.module(key, Source(statement.module, read_text(Path(key), statement.module, statement.span)), above)
 
     def _library(self, statement: s.Import) -> str:
         known = library_names()

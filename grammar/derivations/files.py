@@ -7,15 +7,16 @@ it gives the same network back when the grammar it came from has changed or is g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from ein.grammar import term as t
 from ein.grammar.architecture import architecture
-from ein.grammar.cfg import Grammar, Operator, value_text
+from ein.grammar.cfg import Application, Applied, Grammar, Operator, value_text
 from ein.grammar.check import Request, check, load_grammar
 from ein.grammar.counting.rank_ids import parse_rank_id, read_rank_id
 from ein.grammar.derivations.derivation import Derivation, derivation_id, read_trace, replay
@@ -26,6 +27,7 @@ from ein.grammar.notation import syntax as s
 from ein.grammar.notation.parser import parse
 from ein.grammar.notation.printer import format_source, print_statement
 from ein.grammar.numbers import Inapplicable
+from ein.grammar.patterns import Kinds
 from ein.grammar.space import Space
 from ein.grammar.types import leaves
 
@@ -37,8 +39,7 @@ def derivation_text(derivation: Derivation, comment: str = "", name: str = "net"
     grammar = derivation.space.grammar
     values = ", ".join(f"{key} = {value_text(value)}" for key, value in grammar.env.items())
     lines = ["ein 1", *(f"# {line}" for line in comment.splitlines()), "", "import std", ""]
-    lines += [print_statement(declaration) for declaration in _kinds(derivation)]
-    lines += [print_statement(operator.declaration) for operator in _own_operators(derivation.term)]
+    lines += declarations((node for node in t.walk(derivation.term) if isinstance(node, t.Op)), grammar.kinds)
     if not derivation.finished:
         space = f'derivation of "{grammar.name}"{f" ({values})" if values else ""}'
         lines += ["", f'{space} digest "{grammar.digest}" trace "{derivation.trace}"']
@@ -52,21 +53,26 @@ def laid_out(derivation: Derivation, name: str = "net") -> str:
     return format_source(Source(name, text)).rstrip()
 
 
-def _own_operators(term: t.TypedTerm) -> list[Operator]:
-    """Operators of the term that `std` does not declare, overloads together, in order of use."""
-    found: dict[int, Operator] = {}
-    for node in t.walk(term):
-        if isinstance(node, t.Op) and node.applied.operator.module != STD:
-            found |= {id(operator): operator for operator in node.application.overloads}
-    return list(found.values())
+class Used(Protocol):
+    """A use of an operator: in a term or in a graph."""
+
+    @property
+    def application(self) -> Application: ...
+
+    @property
+    def applied(self) -> Applied: ...
 
 
-def _kinds(derivation: Derivation) -> list[s.TypeDecl]:
-    """Declarations of the kinds that `std` does not have."""
-    std = std_kinds()
-    used = {leaf.kind for node in t.walk(derivation.term) for end in (node.input, node.output) for leaf in leaves(end)}
-    declared = derivation.space.grammar.kinds
-    return [s.TypeDecl(kind, *declared[kind]) for kind in sorted(used) if kind not in std]
+def declarations(uses: Iterable[Used], kinds: Kinds) -> list[str]:
+    """Of the kinds that `std` does not declare, by name, and of the operators, overloads together, in order of use."""
+    used: set[str] = set()
+    operators: dict[int, Operator] = {}
+    for use in uses:
+        used |= {leaf.kind for end in (use.applied.input, use.applied.output) for leaf in leaves(end)}
+        if use.applied.operator.module != STD:
+            operators |= {id(each): each for each in use.application.overloads}
+    own: list[s.Statement] = [s.TypeDecl(kind, *kinds[kind]) for kind in sorted(used - std_kinds())]
+    return list(map(print_statement, [*own, *(each.declaration for each in operators.values())]))
 
 
 @cache

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
-    from ein.networks import build, draw, emit, lower, optimise
+    from ein.networks import build, draw, emit, graph_text, lower, optimise, read_graph
     from ein.searching import search
     from ein.space import Space, architecture, check, load, pack
     from ein.training import Task
@@ -40,11 +40,13 @@ _HOMES = {
     "distance": "ein.grammar.alignment.align",
     "draw": "ein.networks",
     "emit": "ein.networks",
+    "graph_text": "ein.networks",
     "load": "ein.space",
     "lower": "ein.networks",
     "operator": "ein.host",
     "optimise": "ein.networks",
     "pack": "ein.space",
+    "read_graph": "ein.networks",
 }
 
 __all__ = [
@@ -62,11 +64,13 @@ __all__ = [
     "distance",
     "draw",
     "emit",
+    "graph_text",
     "load",
     "lower",
     "operator",
     "optimise",
     "pack",
+    "read_graph",
     "search",
 ]
 

@@ -47,6 +47,20 @@ def build(what: Derivation | OpGraph, seed: int = 0) -> nn.Module:
     return module
 
 
+def graph_text(graph: OpGraph) -> str:
+    """The graph as text that stands on its own, a line for each node; `read_graph` reads it back."""
+    from ein.compiler.graph_text import graph_file
+
+    return graph_file(graph)
+
+
+def read_graph(text: str, name: str = "graph") -> OpGraph:
+    """The graph of such a text. Raises EinError, naming the line, where it is none."""
+    from ein.compiler.graph_reading import read_graph as read
+
+    return read(text, name)
+
+
 def draw(
     what: Derivation | OpGraph,
     path: str | os.PathLike[str],

@@ -246,8 +246,9 @@ def test_show_after_a_stage(ein: Ein) -> None:
     lowered, passed = (ein("show", "zoo/resnet8", "--after", stage).out for stage in ("lower", "optimise"))
     assert "identity" in lowered
     assert "identity" not in passed
-    assert ein("compile", "zoo/resnet8", "--format", "graph").out == passed
-    assert ein("compile", "zoo/resnet8", "--format", "graph", "--no-optimise").out == lowered
+    head = "ein 1\nimport std\n\n"
+    assert ein("compile", "zoo/resnet8", "--format", "graph").out == head + passed
+    assert ein("compile", "zoo/resnet8", "--format", "graph", "--no-optimise").out == head + lowered
 
 
 def test_one_of_several_architectures(ein: Ein, folder: Path) -> None:
@@ -313,3 +314,16 @@ def test_version(ein: Ein) -> None:
     assert text.startswith(f"{page.DISTRIBUTION} {page.__version__}, Python ")
     assert "torch " in text
     assert "layout " in text
+
+
+def test_a_graph_is_written_and_compiled(ein: Ein, folder: Path) -> None:
+    assert ein("compile", "zoo/resnet8", "--no-optimise", "--format", "graph", "-o", "net.graph").code == 0
+    again = ein("compile", "net.graph")
+    assert again.code == 0 and "class Net(nn.Module)" in again.out
+    text = (folder / "net.graph").read_text("utf-8")
+    (folder / "net.graph").write_text(text.replace("relu(", "rellu(", 1), "utf-8")
+    wrong = ein("compile", "net.graph")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "there is no operator or macro `rellu`" in wrong.err and "did you mean `relu`?" in wrong.err
+    assert ein("compile", "gone.graph").err.startswith("error[E601]: there is no file `gone.graph`")
+    assert ein("compile", "net.graph", "--input", "im[3, 8, 8]").code == 2

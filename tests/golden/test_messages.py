@@ -40,6 +40,7 @@ ELSEWHERE = {
     "E717": "tests/properties/test_paths.py: crossing derivations",
     "E720": "tests/unit/grammar/test_packed.py: needs bytes",
     "E721": "tests/unit/grammar/test_packed.py: needs bytes",
+    "E722": "tests/unit/compiler/test_graph_text.py: needs the text of a graph",
     "W721": "tests/unit/grammar/test_files.py: needs files",
 }
 """Codes that a single text cannot bring about."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ARCH = "ARCH is a library architecture (zoo/resnet18), a file with an `arch`, file.ein:name, or a derivation file."
 
+GRAPH = ".graph"
+"""The end of the name of a file that `ein compile --format graph` writes."""
+
 _DIRECTIONS = {"down": "TB", "right": "LR", None: None}
 
 
@@ -40,7 +43,7 @@ def show_command(
     """
     derivation = _read(arch, settings, input, output)
     if after is not None:
-        from ein.compiler.graph import to_text
+        from ein.compiler.graph_text import to_text
 
         click.echo(to_text(_after(derivation, after)))
     elif as_json:
@@ -83,7 +86,7 @@ def _after(derivation: Derivation, stage: str) -> OpGraph:
     return optimise(graph, PIPELINE[:last]).graph
 
 
-@click.command("compile", epilog=ARCH)
+@click.command("compile", epilog=f"{ARCH} Or a {GRAPH} file that --format graph wrote.")
 @click.argument("arch")
 @click.option("-o", "--out", metavar="FILE", help="Where to write; standard output if not given.")
 @click.option("--format", "form", type=click.Choice(["torch", "graph"]), default="torch", show_default=True)
@@ -106,15 +109,13 @@ def compile_command(
     ein compile zoo/resnet8 -o net.py
     ein compile zoo/resnet18 --input "im[1, 64, 64]" --output "vec[7]"
     """
-    from ein.compiler.graph import to_text
     from ein.grammar.derivations.files import write
-    from ein.networks import describe, emit, lower, optimise
+    from ein.networks import emit, graph_text, optimise
 
-    derivation = _read(arch, settings, input, output)
-    graph = lower(derivation)
+    graph, description = _graph(arch, settings, input, output)
     graph = graph if no_optimise else optimise(graph)
     try:
-        text = to_text(graph) + "\n" if form == "graph" else emit(graph, name, describe(derivation))
+        text = graph_text(graph) if form == "graph" else emit(graph, name, description)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if out is None:
@@ -123,6 +124,21 @@ def compile_command(
         folder(str(Path(out).parent))
         write(Path(out), text)
         click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
+
+
+def _graph(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> tuple[OpGraph, str | None]:
+    """The graph as lowered, or as a file of a graph says it; and what a reader of the source wants to know."""
+    from ein.grammar.load import read_text
+    from ein.networks import describe, lower, read_graph
+
+    if Path(arch).suffix != GRAPH:
+        derivation = _read(arch, settings, input, output)
+        return lower(derivation), describe(derivation)
+    if settings or input or output:
+        raise click.UsageError(
+            f"`{arch}` is a graph, whose sizes stand: --set, --input and --output are for an `.ein` file"
+        )
+    return read_graph(read_text(Path(arch), arch), arch), None
 
 
 @click.command("draw", epilog=ARCH)

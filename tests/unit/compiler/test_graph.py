@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ein.compiler.graph import Draft, Input, InternalError, OpGraph, Output, Port, Use, cost, to_text, verify
+from ein.compiler.graph import Draft, Input, InternalError, OpGraph, Output, Port, Use, cost, verify
+from ein.compiler.graph_text import to_text
 from ein.compiler.lower import lower
 from ein.compiler.passes import optimise
 from ein.compiler.passes.wires import remove_wires
