@@ -142,9 +142,7 @@ class _Reading:
         if len(alternatives) > 1 or alternatives[0].choices or not isinstance(body, cfg.Use):
             raise _wrong("each line uses one operator, without choices", body.span)
         try:
-            return grammar.application(
-                body.overloads, tuple((name, each.evaluate({})) for name, each in body.arguments)
-            )
+            given = tuple((name, each.evaluate({})) for name, each in body.arguments)
         except Inapplicable as error:
             raise _wrong(error.reason, body.span) from None
         return grammar.application(body.overloads, given)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Node, Output, Scope, Use
@@ -103,8 +104,9 @@ def types_text(types: Sequence[Tensor]) -> str:
 
 
 def place(span: Span) -> str:
-    """`small.ein:10:13`, or nothing."""
-    if not span.source.name:
+    """`small.ein:10:13`, or nothing; no folders of this machine."""
+    name = span.source.name
+    if not name:
         return ""
     line, column = span.source.position(span.start)
-    return f"{span.source.name}:{line}:{column}"
+    return f"{Path(name).name if Path(name).is_absolute() else name}:{line}:{column}"
