@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
+from ein.compiler.emit import weight_map
+from ein.compiler.graph import OpGraph
+from ein.compiler.passes import Pass, optimise
 from ein.compiler.weights import Moved, Moves
 
 
@@ -16,9 +19,7 @@ def carry(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) -> di
 
     Raises KeyError for an entry that the state lacks.
     """
-    found = dict(state)
-    for step in moves:
-        found |= {name: _made(move, found) for name, move in step.items()}
+    found = _onward(moves, state)
     return {name: found[name] for name in names}
 
 
@@ -27,11 +28,38 @@ def carry_back(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) 
 
     An entry that the rewriting has no trace of is left out: nothing that the network gives depends on it.
     """
+    found = _backward(moves, state)
+    return {name: found[name] for name in names if name in found}
+
+
+def carried(
+    graph: OpGraph, state: Mapping[str, Tensor], source: Sequence[Pass] | None, target: Sequence[Pass] | None
+) -> dict[str, Tensor]:
+    """The state of what `emit` gives for the graph after the passes `source`, as that of it after `target`.
+
+    None: all passes. An entry that the source does not keep, since nothing depends on it, is left out. Raises KeyError
+    for one that the state lacks.
+    """
+    first, second = (optimise(graph) if passes is None else optimise(graph, passes) for passes in (source, target))
+    found = {name: state[emitted] for name, emitted in weight_map(first.graph).items()}
+    found = _onward(second.weights, _backward(first.weights, found))
+    return {emitted: found[name] for name, emitted in weight_map(second.graph).items() if name in found}
+
+
+def _onward(moves: Moves, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All that is known after the moves; what lacks a source is not made."""
+    found = dict(state)
+    for step in moves:
+        ready = {name: move for name, move in step.items() if all(entry.name in found for entry in move.sources)}
+        found |= {name: _made(move, found) for name, move in ready.items()}
+    return found
+
+
+def _backward(moves: Moves, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = dict(state)
     for step in reversed(moves):
-        parts = [part for name, move in step.items() for part in _taken_apart(move, found[name])]
-        found |= parts
-    return {name: found[name] for name in names if name in found}
+        found |= [part for name, move in step.items() if name in found for part in _taken_apart(move, found[name])]
+    return found
 
 
 def _made(move: Moved, state: Mapping[str, Tensor]) -> Tensor:

@@ -46,7 +46,14 @@ LAYERS = (
         "compiler",
         "ein.compiler",
         ("ein.grammar",),
-        {"networkx": (), "torch": TORCH_FILES, "pygraphviz": ("draw_wheel.py",), "PIL": ("draw_wheel.py",)},
+        {
+            "networkx": (),
+            "torch": TORCH_FILES,
+            "pygraphviz": ("draw_wheel.py",),
+            "PIL": ("draw_wheel.py",),
+            "onnxruntime": ("export.py",),
+        },
+        lazy=frozenset({"onnxruntime"}),
     ),
     Layer(
         "runtime",
@@ -72,6 +79,7 @@ BROUGHT_BY = {
     "lark": ("lark", ""),
     "networkx": ("networkx", ""),
     "numpy": ("numpy", ""),
+    "onnxruntime": ("onnxruntime", "test"),
     "psutil": ("psutil", ""),
     "pygraphviz": ("pygraphviz", "draw"),
     "rich": ("rich", ""),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
-    from ein.networks import build, draw, emit, graph_text, lower, optimise, read_graph
+    from ein.networks import build, carry, compile, draw, emit, graph_text, lower, optimise, read_graph
     from ein.searching import search
     from ein.space import Space, architecture, check, load, pack
     from ein.training import Task
@@ -36,7 +36,9 @@ _HOMES = {
     "Task": "ein.training",
     "architecture": "ein.space",
     "build": "ein.networks",
+    "carry": "ein.networks",
     "check": "ein.space",
+    "compile": "ein.networks",
     "distance": "ein.grammar.alignment.align",
     "draw": "ein.networks",
     "emit": "ein.networks",
@@ -60,7 +62,9 @@ __all__ = [
     "__version__",
     "architecture",
     "build",
+    "carry",
     "check",
+    "compile",
     "distance",
     "draw",
     "emit",

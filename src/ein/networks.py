@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.derivations.derivation import Derivation
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ein.compiler.graph import OpGraph
+    from ein.compiler.passes import Pass
 
 
 def lower(derivation: Derivation) -> OpGraph:
@@ -36,15 +37,63 @@ def emit(what: Derivation | OpGraph, name: str = "Net", docstring: str | None = 
     return emit_graph(_graph(what), name, docstring if docstring is not None else describe(what))
 
 
-def build(what: Derivation | OpGraph, seed: int = 0) -> nn.Module:
-    """The network with fresh weights of `seed`; the global random state is left as it was."""
+def build(what: Derivation | OpGraph, seed: int = 0, device: str = "cpu") -> nn.Module:
+    """The network with fresh weights of `seed`, equal on every device; the global random state is left as it was.
+
+    On the device `meta` there are shapes and no numbers.
+    """
+    import torch
+
     from ein.compiler.emit import emit as emit_graph
     from ein.compiler.load import load
     from ein.runtime.seeding import seeded
 
-    with seeded(seed):
+    place = torch.device(device)
+    with seeded(seed), torch.device(place if place.type == "meta" else "cpu"):
         module: nn.Module = load(emit_graph(_graph(what), "Net", describe(what)))
-    return module
+    return module.to(place)
+
+
+def compile(
+    what: Derivation | OpGraph, path: str | os.PathLike[str], *, net: nn.Module | None = None, seed: int = 0
+) -> Path:
+    """Writes the network in the form that the path ends in (py, graph, onnx, pt2); returns the path.
+
+    A program (onnx, pt2) has the weights of `net`, a network that `build` gave for `what`, or fresh ones of `seed`.
+    Raises EinError where it cannot be written, or a form cannot say it; ValueError for another ending.
+    """
+    from ein.compiler.export import SUFFIXES, export
+    from ein.grammar.derivations.files import write
+
+    target, graph = Path(path), _graph(what)
+    match target.suffix:
+        case ".py":
+            write(target, emit(what))
+        case ".graph":
+            write(target, graph_text(graph))
+        case suffix if suffix in SUFFIXES:
+            export(net or build(what, seed), graph.node(graph.input).outputs, target)
+        case _:
+            raise ValueError(f"path={str(path)!r}: the name ends in .py, .graph, {' or '.join(SUFFIXES)}")
+    return target
+
+
+def carry(
+    state: Mapping[str, Tensor],
+    what: Derivation | OpGraph,
+    source: Sequence[Pass] | None = None,
+    target: Sequence[Pass] | None = (),
+) -> dict[str, Tensor]:
+    """The weights of a network, compiled in one way, as the weights of the same network compiled in another way.
+
+    `state` is the state of what `source` compiles, and the result that of what `target` compiles: passes, all of those
+    of `optimise` for None, and none for (), which is what `emit(lower(derivation))` says. Entries that nothing which
+    the network gives depends on are left out. Raises KeyError for an entry that the state lacks.
+    """
+    from ein.compiler.carry import carried
+
+    graph = lower(what) if isinstance(what, Derivation) else what
+    return carried(graph, state, source, target)
 
 
 def graph_text(graph: OpGraph) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -327,3 +328,22 @@ def test_a_graph_is_written_and_compiled(ein: Ein, folder: Path) -> None:
     assert "there is no operator or macro `rellu`" in wrong.err and "did you mean `relu`?" in wrong.err
     assert ein("compile", "gone.graph").err.startswith("error[E601]: there is no file `gone.graph`")
     assert ein("compile", "net.graph", "--input", "im[3, 8, 8]").code == 2
+
+
+def test_a_program_is_written_with_trained_weights(ein: Ein, folder: Path) -> None:
+    ended = ein("compile", "zoo/resnet8", "-o", "net.pt2", "--seed", "3")
+    assert ended.code == 0 and "fresh weights of seed 3" in ended.err
+    page.compile(page.architecture("zoo/resnet8"), "net.py")
+    from ein.runtime.weights import save_weights
+
+    save_weights(page.build(page.architecture("zoo/resnet8"), seed=5), "w.safetensors")
+    for options in ([], ["--no-optimise"]):
+        ended = ein("compile", "zoo/resnet8", "-o", "net.pt2", "--weights", "w.safetensors", *options)
+        assert ended.code == 0 and "the weights of w.safetensors" in ended.err
+        apart = re.search(r"it is (\S+) off torch's results", ended.err)
+        assert apart is not None and float(apart[1]) < 1e-4
+    assert ein("compile", "zoo/resnet8", "--format", "onnx").code == 2
+    assert ein("compile", "zoo/resnet8", "--weights", "w.safetensors").code == 2
+    assert ein("compile", "zoo/resnet8", "-o", "net.bin", "--format", "onnx").code == 2
+    wrong = ein("compile", "zoo/vit", "-o", "vit.pt2", "--weights", "w.safetensors")
+    assert wrong.code == 1 and wrong.err.startswith("error[E830]")

@@ -24,7 +24,7 @@ COMMANDS = {
     "unrank": "count",
     "parse": "parse",
     "show": "network",
-    "compile": "network",
+    "compile": "compiling",
     "draw": "network",
     "mutate": "edit",
     "crossover": "edit",

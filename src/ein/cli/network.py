@@ -1,4 +1,4 @@
-"""`ein show`, `ein compile`, `ein draw`: of one architecture."""
+"""`ein show`, `ein draw`: of one architecture."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 
 ARCH = "ARCH is a library architecture (zoo/resnet18), a file with an `arch`, file.ein:name, or a derivation file."
 
-GRAPH = ".graph"
-"""The end of the name of a file that `ein compile --format graph` writes."""
-
 _DIRECTIONS = {"down": "TB", "right": "LR", None: None}
 
 
-def _read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
+def read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
     from ein.grammar.derivations.files import read_architecture
 
     return read_architecture(arch, request(settings, input, output), lambda note: tell([note]))
@@ -41,7 +38,7 @@ def show_command(
     ein show zoo/resnet18
     ein show drawn/einspace-7-0.ein --after lower
     """
-    derivation = _read(arch, settings, input, output)
+    derivation = read(arch, settings, input, output)
     if after is not None:
         from ein.compiler.graph_text import to_text
 
@@ -86,61 +83,6 @@ def _after(derivation: Derivation, stage: str) -> OpGraph:
     return optimise(graph, PIPELINE[:last]).graph
 
 
-@click.command("compile", epilog=f"{ARCH} Or a {GRAPH} file that --format graph wrote.")
-@click.argument("arch")
-@click.option("-o", "--out", metavar="FILE", help="Where to write; standard output if not given.")
-@click.option("--format", "form", type=click.Choice(["torch", "graph"]), default="torch", show_default=True)
-@click.option("--no-optimise", is_flag=True, help="Leave out all passes: a line for each operator.")
-@click.option("--name", default="Net", show_default=True, help="Name of the class.")
-@request_options(limits=False)
-def compile_command(
-    arch: str,
-    out: str | None,
-    form: str,
-    no_optimise: bool,
-    name: str,
-    settings: tuple[str, ...],
-    input: str | None,
-    output: str | None,
-) -> None:
-    """Standalone torch source of an architecture. It needs torch alone and defines Net(nn.Module).
-
-    \b
-    ein compile zoo/resnet8 -o net.py
-    ein compile zoo/resnet18 --input "im[1, 64, 64]" --output "vec[7]"
-    """
-    from ein.grammar.derivations.files import write
-    from ein.networks import emit, graph_text, optimise
-
-    graph, description = _graph(arch, settings, input, output)
-    graph = graph if no_optimise else optimise(graph)
-    try:
-        text = graph_text(graph) if form == "graph" else emit(graph, name, description)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        folder(str(Path(out).parent))
-        write(Path(out), text)
-        click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
-
-
-def _graph(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> tuple[OpGraph, str | None]:
-    """The graph as lowered, or as a file of a graph says it; and what a reader of the source wants to know."""
-    from ein.grammar.load import read_text
-    from ein.networks import describe, lower, read_graph
-
-    if Path(arch).suffix != GRAPH:
-        derivation = _read(arch, settings, input, output)
-        return lower(derivation), describe(derivation)
-    if settings or input or output:
-        raise click.UsageError(
-            f"`{arch}` is a graph, whose sizes stand: --set, --input and --output are for an `.ein` file"
-        )
-    return read_graph(read_text(Path(arch), arch), arch), None
-
-
 @click.command("draw", epilog=ARCH)
 @click.argument("arch")
 @click.option("-o", "--out", required=True, metavar="FILE", help="The picture: .svg, .png, .pdf or .dot.")
@@ -174,7 +116,7 @@ def draw_command(
 
     if Path(out).suffix.lower() not in SUFFIXES:
         raise click.UsageError(f"the picture must end in {', '.join(SUFFIXES)}, and this is `{out}`")
-    derivation = _read(arch, settings, input, output)
+    derivation = read(arch, settings, input, output)
     what = optimise(lower(derivation)) if optimised and view == "graph" else derivation
     if verbose:
         click.echo(f"layout: {engine_name()}", err=True)

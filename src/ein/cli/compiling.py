@@ -1,0 +1,129 @@
+"""`ein compile`: an architecture as source, as the text of its graph, or as a program for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ein.cli.common import SEEDS, folder, request_options
+from ein.cli.network import ARCH, read
+
+if TYPE_CHECKING:
+    from ein.compiler.graph import OpGraph
+
+ENDINGS = {"torch": ".py", "graph": ".graph", "onnx": ".onnx", "pt2": ".pt2"}
+PROGRAMS = ("onnx", "pt2")
+"""The formats that hold weights."""
+
+
+@click.command("compile", epilog=f"{ARCH} Or a {ENDINGS['graph']} file that --format graph wrote.")
+@click.argument("arch")
+@click.option("-o", "--out", metavar="FILE", help="Where to write; standard output if not given.")
+@click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: by the ending of FILE, else torch.")
+@click.option("--no-optimise", is_flag=True, help="Leave out all passes: a line for each operator.")
+@click.option("--name", default="Net", show_default=True, help="Name of the class.")
+@click.option("--weights", metavar="FILE", help="Of a program (onnx, pt2): what `ein train` saved.")
+@click.option("--seed", default=0, show_default=True, type=SEEDS, help="Of a program's fresh weights.")
+@request_options(limits=False)
+def compile_command(
+    arch: str,
+    out: str | None,
+    form: str | None,
+    no_optimise: bool,
+    name: str,
+    weights: str | None,
+    seed: int,
+    settings: tuple[str, ...],
+    input: str | None,
+    output: str | None,
+) -> None:
+    """Standalone torch source of an architecture. It needs torch alone and defines Net(nn.Module).
+
+    Or its operation graph as text, or a program with weights for other runtimes: ONNX, or torch.export's .pt2.
+
+    \b
+    ein compile zoo/resnet8 -o net.py
+    ein compile zoo/resnet8 --weights runs/resnet8/weights.safetensors -o net.onnx
+    """
+    form = form or _form(out)
+    if form in PROGRAMS and out is None:
+        raise click.UsageError(f"{form} is written to a file: -o net{ENDINGS[form]}")
+    if weights is not None and form not in PROGRAMS:
+        raise click.UsageError(f"{form} has no weights; a program has them: --format {' or '.join(PROGRAMS)}")
+    lowered, description = _graph(arch, settings, input, output)
+    if form in PROGRAMS:
+        assert out is not None
+        _program(lowered, no_optimise, Path(out), ENDINGS[form], weights, seed)
+    else:
+        _text(lowered, no_optimise, out, form, name, description)
+
+
+def _form(out: str | None) -> str:
+    suffix = Path(out).suffix if out is not None else ""
+    return next((form for form, ending in ENDINGS.items() if ending == suffix), "torch")
+
+
+def _graph(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> tuple[OpGraph, str | None]:
+    """The graph as lowered, or as a file of a graph says it; and what a reader of the source wants to know."""
+    from ein.grammar.load import read_text
+    from ein.networks import describe, lower, read_graph
+
+    if Path(arch).suffix != ENDINGS["graph"]:
+        derivation = read(arch, settings, input, output)
+        return lower(derivation), describe(derivation)
+    if settings or input or output:
+        raise click.UsageError(
+            f"the sizes of `{arch}`, a graph, stand: --set, --input and --output are for `.ein` files"
+        )
+    return read_graph(read_text(Path(arch), arch), arch), None
+
+
+def _text(lowered: OpGraph, plain: bool, out: str | None, form: str, name: str, description: str | None) -> None:
+    from ein.grammar.derivations.files import write
+    from ein.networks import emit, graph_text, optimise
+
+    graph = lowered if plain else optimise(lowered)
+    try:
+        text = graph_text(graph) if form == "graph" else emit(graph, name, description)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    folder(str(Path(out).parent))
+    write(Path(out), text)
+    click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
+
+
+def _program(lowered: OpGraph, plain: bool, out: Path, ending: str, weights: str | None, seed: int) -> None:
+    """Writes a program, and says how far it is from the network, where it can be run here."""
+    from ein.compiler.export import disagreement, export, needs_packages
+    from ein.networks import build, carry, optimise
+    from ein.runtime.weights import load_weights
+
+    if out.suffix != ending:
+        raise click.UsageError(f"the name of the file ends in {ending}, and this is `{out}`")
+    if ending == ENDINGS["onnx"]:
+        needs_packages()
+    graph = optimise(lowered)
+    net = build(graph, seed)
+    if weights is not None:
+        load_weights(net, weights)
+    if plain:
+        trained, graph = net, lowered
+        net = build(graph, seed)
+        net.load_state_dict(carry(trained.state_dict(), graph), strict=False)
+    inputs = graph.node(graph.input).outputs
+    folder(str(out.parent))
+    export(net, inputs, out)
+    whose = f"the weights of {weights}" if weights is not None else f"fresh weights of seed {seed}"
+    click.echo(f"{out}: {out.stat().st_size:,} bytes, {whose}", err=True)
+    apart = disagreement(net, inputs, out)
+    said = (
+        "onnxruntime is not installed: not run"
+        if apart is None
+        else f"run, it differs by {apart:.1e} of the largest output"
+    )
+    click.echo(said, err=True)
