@@ -16,16 +16,19 @@ from ein.grammar.patterns import KIND
 from ein.grammar.types import Tensor
 
 
-def takes_form(application: Application, input: Tensor) -> bool | None:
-    """True or False for all tensors of the form of `input`; None: it depends on the sizes."""
-    answers = [_takes(operator, arguments, input) for operator, arguments in application.forms]
+def takes_form(application: Application, input: Tensor, outline: bool = False) -> bool | None:
+    """True or False for all tensors of the form of `input`; None: it depends on the sizes.
+
+    `outline`: for all whose sizes are put together like those of `input`.
+    """
+    answers = [_takes(operator, arguments, input, outline) for operator, arguments in application.forms]
     if True in answers:
         return True if isinstance(application.look(input), Applied) else None
     return None if None in answers else False
 
 
-def _takes(operator: Operator, arguments: Mapping[str, Any], input: Tensor) -> bool | None:
-    names = _input_names(operator.declaration.input, input, operator.names)
+def _takes(operator: Operator, arguments: Mapping[str, Any], input: Tensor, outline: bool) -> bool | None:
+    names = _input_names(operator.declaration.input, input, operator.names, outline)
     if names is False:
         return False
     answer: bool | None = None if names is None else True
@@ -47,7 +50,9 @@ def _evaluate(function: Any, arguments: Mapping[str, Any]) -> Any:
         return False
 
 
-def _input_names(type: s.Type, input: Tensor, parameters: frozenset[str]) -> dict[str, int] | bool | None:
+def _input_names(
+    type: s.Type, input: Tensor, parameters: frozenset[str], outline: bool
+) -> dict[str, int] | bool | None:
     """The names a pattern binds (runs with their length, else 0); False: never fits; None: may fit."""
     match type:
         case s.TypeName(name):
@@ -55,21 +60,22 @@ def _input_names(type: s.Type, input: Tensor, parameters: frozenset[str]) -> dic
         case s.Blank():
             return {}
         case s.BundleType((member,)):
-            return _input_names(member.type, input, parameters)
+            return _input_names(member.type, input, parameters, outline)
         case s.KindType(kind, dims):
-            return _shape_names(kind, dims, input, parameters)
+            return _shape_names(kind, dims, input, parameters, outline)
         case _:
             return False
 
 
 def _shape_names(
-    kind: str, dims: tuple[s.Dim, ...], input: Tensor, parameters: frozenset[str]
+    kind: str, dims: tuple[s.Dim, ...], input: Tensor, parameters: frozenset[str], outline: bool
 ) -> dict[str, int] | bool | None:
     runs = [dim for dim in dims if isinstance(dim, s.Star)]
     free = len(input.shape) - (len(dims) - len(runs))
     if kind not in (KIND, input.kind) or free < 0 or (free and not runs):
         return False
     names: dict[str, int] = {}
+    at = 0
     for dim in dims:
         match dim:
             case s.Name(name) if name not in names and name not in parameters:
@@ -78,8 +84,17 @@ def _shape_names(
                 names[name] = free
             case s.Blank():
                 pass
+            case s.Group(items) if outline:
+                size = input.shape[at]
+                if not isinstance(size, tuple) or len(size) != len(items):
+                    return False
+                parts = [item.value.name for item in items if isinstance(item.value, s.Name)]
+                if len({*parts, *names, *parameters}) < len(items) + len(names) + len(parameters):
+                    return None
+                names |= dict.fromkeys(parts, 0)
             case _:
                 return None
+        at += free if isinstance(dim, s.Star) else 1
     return names
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ein.grammar.counting.joins import Table
+from ein.grammar.counting.joins import Table, form
 from ein.grammar.derivations.options import options
 from ein.grammar.matching.lanes import Lanes, Scope, Value, beside
 from ein.grammar.numbers import Inapplicable, Percentage
@@ -17,6 +17,7 @@ from ein.grammar.steps import Apply, Call, Candidate, Instance, Program, Step
 from ein.grammar.types import ValueType, bundle
 
 if TYPE_CHECKING:
+    from ein.grammar.counting.classes import Classes
     from ein.grammar.counting.counts import Tables
 
 Source: TypeAlias = tuple[Program, Value, Scope, int]
@@ -112,21 +113,21 @@ class Met:
     rest: Program | None = None
 
 
-def met_by(tables: Tables, last: Step, before: Product, n: int, coarse: bool, apart: bool = True) -> Iterator[Met]:
+def met_by(tables: Tables, last: Step, before: Product, n: int, by: Classes | None, apart: bool = True) -> Iterator[Met]:
     """How a step of n modules begins with the members of a product; not `apart`: with no word of which."""
     if isinstance(last, Apply) and not tables.sharing.any:
         if n == tables.module:
-            yield from _applied(tables, last, before, coarse, apart)
+            yield from _applied(tables, last, before, by, apart)
         return
     if not isinstance(last, Call):
         yield from _beside(before, list(product(*before.members)))
         return
-    for parts in product(*(tables.joins.by_form(table).items() for table in before.members)):
+    for parts in product(*(tables.joins.sorted(table, form).items() for table in before.members)):
         part = Product(before.weight, tuple(table for _, table in parts), before.sources, before.tasks)
-        if None in (form for form, _ in parts) or tables.sharing.any:
+        if None in (each for each, _ in parts) or tables.sharing.any:
             yield from _beside(part, list(product(*part.members)))
         else:
-            yield from _called(tables, last.instance, part, n, coarse, apart)
+            yield from _called(tables, last.instance, part, n, by, apart)
 
 
 def _beside(before: Product, combinations: Iterable[tuple[Any, ...]]) -> Iterator[Met]:
@@ -140,18 +141,13 @@ def _beside(before: Product, combinations: Iterable[tuple[Any, ...]]) -> Iterato
 
 
 def _applied(
-    tables: Tables, step: Apply, before: Product, coarse: bool, apart: bool, candidate: Candidate | None = None
+    tables: Tables, step: Apply, before: Product, by: Classes | None, apart: bool, candidate: Candidate | None = None
 ) -> Iterator[Met]:
-    whole = tables.classes.coarse if coarse else _never
-    for joined in tables.joins.totals(step.application, before.members, whole, apart):
+    for joined in tables.joins.totals(step.application, before.members, by, apart):
         yield Met(before.weight * joined.weight, joined.output, joined.group, candidate, ())
 
 
-def _never(output: ValueType) -> bool:
-    return False
-
-
-def _called(tables: Tables, instance: Instance, before: Product, n: int, coarse: bool, apart: bool) -> Iterator[Met]:
+def _called(tables: Tables, instance: Instance, before: Product, n: int, by: Classes | None, apart: bool) -> Iterator[Met]:
     """Where all candidates of a rule begin with an operator, each joins by itself.
 
     If weights decide how probable each is, or whether it is had at all, all that meet in one way or another are put
@@ -172,9 +168,9 @@ def _called(tables: Tables, instance: Instance, before: Product, n: int, coarse:
         assert candidate.first is not None
         step = Apply(candidate.first, instance.rule.span)
         if not candidate.rest and n == tables.module:
-            yield from _applied(tables, step, before, coarse, apart, candidate)
+            yield from _applied(tables, step, before, by, apart, candidate)
         elif candidate.rest and n - tables.module >= tables.least(candidate.rest):
-            for met in _applied(tables, step, before, False, apart, candidate):
+            for met in _applied(tables, step, before, None, apart, candidate):
                 yield Met(met.weight, met.value, met.group, candidate, candidate.rest)
 
 
@@ -184,10 +180,10 @@ def _candidates(tables: Tables, instance: Instance, before: Product) -> list[Can
         return None
     some = bundle([next(iter(table)) for table in before.members])
     options(tables.space, instance, some)
-    form = instance.forms.get(("", some.rank))
-    if form is None or not all(candidate.simple and candidate.first is not None for candidate in form.candidates):
+    known = instance.forms.get(("", some.rank))
+    if known is None or not all(candidate.simple and candidate.first is not None for candidate in known.candidates):
         return None
-    return form.candidates
+    return known.candidates
 
 
 def _certain(instance: Instance) -> bool:

@@ -1,14 +1,15 @@
 """Outputs by class, where what follows does not depend on more.
 
-The class of a live tensor of floats is its kind and number of axes; all other values are a class each. A rule whose
-alternatives take every tensor of a form (or none), and say the form that comes out, has one table for the form.
+The class of a live tensor of floats is its kind and number of axes or, finer, also which of its sizes are put together
+of others (`outline`); all other values are a class each. A rule whose alternatives take every tensor of a class (or
+none), and say the class that comes out, has one table for the class.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ein.grammar.counting.joins import Table
+from ein.grammar.counting.joins import Sort, Sorting, Table
 from ein.grammar.counting.keys import Form, form_after
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError
@@ -17,7 +18,7 @@ from ein.grammar.matching.lanes import Value
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import formula
 from ein.grammar.patterns import KIND
-from ein.grammar.steps import Apply, Call, Instance, Options, Program, Step
+from ein.grammar.steps import Apply, Call, Candidate, Instance, Options, Program, Step
 from ein.grammar.types import Tensor, ValueType, tensor
 
 if TYPE_CHECKING:
@@ -28,16 +29,33 @@ SIZE = 64
 """Of the axes of a tensor that stands for all of its form."""
 
 
-class Classes:
-    """Values of the form of `output`, the one that a grammar declares, are told apart."""
+def outline(value: Any) -> Sort | None:
+    """The form where all sizes are numbers, else the kind and the sizes without their numbers."""
+    if not isinstance(value, Tensor) or value.regular is None:
+        return None
+    return value.form if value.shape == value.sizes else (value.kind, _filled(value.shape, 0))
 
-    def __init__(self, tables: Tables, output: ValueType | None) -> None:
+
+def _filled(size: Any, number: int) -> Any:
+    return tuple([_filled(part, number) for part in size]) if isinstance(size, tuple) else number
+
+
+class Classes:
+    """By form or by outline; values of the form of `output`, the one that a grammar declares, are told apart.
+
+    `from_which`: the classes from which what comes out by these may follow, the coarsest first.
+    """
+
+    def __init__(self, tables: Tables, output: ValueType | None, sort: Sorting, finer: Classes | None = None) -> None:
         self.tables = tables
+        self.sort = sort
+        self.outlines = sort is outline
+        self.from_which = (self,) if finer is None else (self, finer)
         self.exact = output.form if isinstance(output, Tensor) else None
         kinds = tables.space.grammar.kinds.items()
         forms = [(kind, len(axes)) for kind, (axes, element) in kinds if element == "float"]
         self.forms: list[Form] = [form for form in forms if form != self.exact]
-        self.by_form: dict[tuple[Any, Form, int], Table | None] = {}
+        self.by_class: dict[tuple[Any, Sort, int], Table | None] = {}
         self.failing: dict[Any, int] = {}
         self.by_options: dict[tuple[int, Form, int], tuple[Options, Table | None]] = {}
 
@@ -46,7 +64,7 @@ class Classes:
         return isinstance(value, Tensor) and value.regular is not None and value.form != self.exact
 
     def of(self, value: Any) -> Any:
-        return value.form if self.coarse(value) else value
+        return self.sort(value) if self.coarse(value) else value
 
     def table(self, table: Table) -> Table:
         out: Table = {}
@@ -56,7 +74,7 @@ class Classes:
         return out
 
     def formal(self, step: Step, n: int) -> bool:
-        """Whether what the step makes in n modules follows from the form, whatever the kind."""
+        """Whether what the step makes in n modules follows from the class, whatever the kind."""
         key = _key(step)
         if key is None or self.tables.sharing.any:
             return False
@@ -68,22 +86,29 @@ class Classes:
             return False
         return any(tables)  # what takes no tensor may take branches, which are to stay apart
 
-    def after(self, step: Step, form: Form, n: int) -> Table | None:
-        """What the step makes of a form in n modules, by class; None: it depends on the sizes."""
+    def follows(self, step: Step, before: Table, n: int) -> bool:
+        """Whether that is so for all classes of a table."""
+        if all(self.after(step, each, n) is not None for each in before if isinstance(each, tuple)):
+            return True
+        self.failing[_key(step)] = n
+        return False
+
+    def after(self, step: Step, sort: Sort, n: int) -> Table | None:
+        """What the step makes of a class in n modules, by class; None: it depends on the sizes."""
         key = _key(step)
         if key is None:
             return None
-        if (key, form, n) not in self.by_form:
-            self.by_form[key, form, n] = None  # what asks for itself again depends on more
-            self.by_form[key, form, n] = self._after(step, form, n)
-        return self.by_form[key, form, n]
+        if (key, sort, n) not in self.by_class:
+            self.by_class[key, sort, n] = None  # what asks for itself again depends on more
+            self.by_class[key, sort, n] = self._after(step, sort, n)
+        return self.by_class[key, sort, n]
 
     def settled(self, instance: Instance, value: Any, n: int) -> Table | None:
         """What a rule gives at a type, if no other rule is in it and all its operators say the form that comes out.
 
         It follows from the form and from which alternatives apply; the outputs themselves are not looked at.
         """
-        if not isinstance(value, Tensor) or value.regular is None or instance.rule.match is not None:
+        if not isinstance(value, Tensor) or value.regular is None or instance.rule.match is not None or self.outlines:
             return None
         found = options(self.tables.space, instance, value)
         key = id(found), value.form, n
@@ -101,11 +126,12 @@ class Classes:
                 out[given] = out.get(given, 0) + self.tables.weight(probability)
         return out
 
-    def _after(self, step: Step, form: Form, n: int) -> Table | None:
-        some = tensor(form[0], (SIZE,) * form[1])
+    def _after(self, step: Step, sort: Sort, n: int) -> Table | None:
+        kind, axes = sort
+        some = tensor(kind, (SIZE,) * axes if isinstance(axes, int) else _filled(axes, SIZE))
         try:
             if isinstance(step, Call):
-                return self._rule(step.instance, some, n)
+                return self._rule(step.instance, some, sort, n)
             if isinstance(step, Apply):
                 return self._operator(step, some) if n == self.tables.module else {}
         except EinError:
@@ -113,7 +139,7 @@ class Classes:
         return None
 
     def _operator(self, step: Apply, some: Tensor) -> Table | None:
-        answer = takes_form(step.application, some)
+        answer = takes_form(step.application, some, self.outlines)
         if not answer:
             return {} if answer is False else None
         applied = step.application.at(some)
@@ -121,30 +147,34 @@ class Classes:
             return {self.of(applied.output): 1}
         return {applied.output: 1} if _constant(applied.operator) else None
 
-    def _rule(self, instance: Instance, some: Tensor, n: int) -> Table | None:
+    def _rule(self, instance: Instance, some: Tensor, sort: Sort, n: int) -> Table | None:
         if instance.rule.match is not None or instance.rule.packed or instance.claims:
             return None
         found = options(self.tables.space, instance, some)
         form = instance.forms.get(some.form)
-        if form is None or form.unsure:
+        if form is None or not all(self._decided(candidate, some) for candidate in form.unsure):
             return None
         out: Table = {}
         for candidate, probability in zip(found.candidates, found.probabilities, strict=True):
             if self.tables.least(candidate.program) > n:
                 continue
-            table = None if candidate.binds else self._program(candidate.program, some.form, n)
+            table = None if candidate.binds else self._program(candidate.program, sort, n)
             if table is None:
                 return None
             for each, weight in table.items():
                 out[each] = out.get(each, 0) + weight * self.tables.weight(probability)
         return out
 
-    def _program(self, program: Program, form: Form, n: int) -> Table | None:
+    def _decided(self, candidate: Candidate, some: Tensor) -> bool:
+        first = candidate.first
+        return self.outlines and first is not None and takes_form(first, some, True) is not None
+
+    def _program(self, program: Program, sort: Sort, n: int) -> Table | None:
         if len(program) == 1:
-            return self.after(program[0], form, n)
+            return self.after(program[0], sort, n)
         out: Table = {}
         for k in self.tables.sizes(program[:-1], n, program[-1:]):
-            before = self._program(program[:-1], form, k)
+            before = self._program(program[:-1], sort, k)
             if before is None:
                 return None
             for each, weight in before.items():
@@ -155,8 +185,8 @@ class Classes:
                     out[output] = out.get(output, 0) + weight * more
         return out
 
-    def _any(self, step: Step, each: Form | Value, n: int) -> Table | None:
-        return self.after(step, each, n) if isinstance(each, tuple) else self.tables.step(step, each, (), n, True)
+    def _any(self, step: Step, each: Sort | Value, n: int) -> Table | None:
+        return self.after(step, each, n) if isinstance(each, tuple) else self.tables.step(step, each, (), n, self)
 
 
 def _key(step: Step) -> Any:

@@ -16,9 +16,9 @@ from typing import Any
 
 from ein.grammar.counting.bounds import Bounds
 from ein.grammar.counting.branches import Met, Spread, add, bundles, met_by, written
-from ein.grammar.counting.classes import Classes
+from ein.grammar.counting.classes import Classes, outline
 from ein.grammar.counting.copies import Round, rounds, trial
-from ein.grammar.counting.joins import Joins, Table
+from ein.grammar.counting.joins import Joins, Table, form
 from ein.grammar.counting.sharing import Sharing
 from ein.grammar.diagnostics import EinError, fail
 from ein.grammar.matching.lanes import Head, Scope, Value, enter, heads, inputs, meet, mentions, named, only, run
@@ -81,8 +81,13 @@ class Tables:
         self.bounds = Bounds(space)
         self.joins = Joins()
         self.sharing = Sharing(space)
-        self.classes = Classes(self, output)
-        self.calls: dict[bool, dict[Instance, dict[Value, dict[int, Table]]]] = {False: {}, True: {}}
+        self.outlines = Classes(self, output, outline)
+        self.classes = Classes(self, output, form, self.outlines)
+        self.calls: dict[Classes | None, dict[Instance, dict[Value, dict[int, Table]]]] = {
+            None: {},
+            self.classes: {},
+            self.outlines: {},
+        }
         self.parts: dict[Any, Table] = {}
         self.known: dict[tuple[Instance, Value], Known] = {}
         self.active: set[Any] = set()
@@ -122,50 +127,50 @@ class Tables:
 
     # --- rules
 
-    def call(self, instance: Instance, value: Value, n: int, coarse: bool = False) -> Table:
-        """What the rule gives in n modules; by class, if `coarse`."""
-        sizes = self.calls[coarse].setdefault(instance, {}).setdefault(value, {})
+    def call(self, instance: Instance, value: Value, n: int, by: Classes | None = None) -> Table:
+        """What the rule gives in n modules; if `by`, by class."""
+        sizes = self.calls[by].setdefault(instance, {}).setdefault(value, {})
         found = sizes.get(n)
         if found is None:
-            found = sizes[n] = self._begin(instance, value, n, coarse)
+            found = sizes[n] = self._begin(instance, value, n, by)
             self._charge(found)
         return found
 
-    def _begin(self, instance: Instance, value: Value, n: int, coarse: bool) -> Table:
-        key = instance, value, n, coarse
+    def _begin(self, instance: Instance, value: Value, n: int, by: Classes | None) -> Table:
+        key = instance, value, n, by
         if key in self.active:
             raise self.endless(instance)
         if len(self.active) >= MAX_NESTED:
             if key in self.waiting:
                 raise self.endless(instance)
             self.waiting.add(key)
-            raise _Deep(lambda: self.call(instance, value, n, coarse))
+            raise _Deep(lambda: self.call(instance, value, n, by))
         self.active.add(key)
         try:
-            return self._rule(instance, value, n, coarse)
+            return self._rule(instance, value, n, by)
         finally:
             self.active.discard(key)
 
-    def _rule(self, instance: Instance, value: Value, n: int, coarse: bool) -> Table:
-        if coarse:
-            full = self.calls[False].get(instance, {}).get(value, {}).get(n)
+    def _rule(self, instance: Instance, value: Value, n: int, by: Classes | None) -> Table:
+        if by is not None:
+            full = self.calls[None].get(instance, {}).get(value, {}).get(n)
             if full is not None or instance.claims:
-                return self.classes.table(written(self.call(instance, value, n)))
-            known_by_form = self.classes.settled(instance, value, n)
-            if known_by_form is not None:
-                return known_by_form
+                return by.table(written(self.call(instance, value, n)))
+            settled_by_class = by.settled(instance, value, n)
+            if settled_by_class is not None:
+                return settled_by_class
         known = self.heads(instance, value)
         settled = known.settled.get(n, {})
-        out = Spread(self.classes.table(settled) if coarse else settled)
+        out = Spread(settled if by is None else by.table(settled))
         for head in known.open:
             left = n - head.modules
             if self.least(head.program) <= left <= self.most(head.program):
-                found = self.program(head.program, head.value, head.scope, left, coarse)
+                found = self.program(head.program, head.value, head.scope, left, by)
                 weight = self.weight(head.probability)
                 add(out, found, weight, ("choice", head.candidate.choice))
         if instance.claims:
             return self._met(instance, value, written(out))
-        return out.plain() if not coarse else self.classes.table(written(out))
+        return out.plain() if by is None else by.table(written(out))
 
     def heads(self, instance: Instance, value: Value) -> Known:
         found = self.known.get((instance, value))
@@ -212,34 +217,44 @@ class Tables:
 
     # --- programs
 
-    def program(self, program: Program, value: Value, scope: Scope, n: int, coarse: bool = False) -> Table:
+    def program(self, program: Program, value: Value, scope: Scope, n: int, by: Classes | None = None) -> Table:
         """What the steps give one after another, in n modules together."""
         if len(program) == 1:
-            return self.step(program[0], value, scope, n, coarse)
+            return self.step(program[0], value, scope, n, by)
         scope = self.scope(program, scope)
         before, last = program[:-1], program[-1]
         out = Spread()
         for k in self.sizes(before, n, (last,)):
-            formal = coarse and self.classes.formal(last, n - k)
-            table = self.prefix(before, value, scope, k, formal)
+            inner, table = self._before(before, value, scope, k, last, n - k, by)
             if table:
-                self._follow(last, table, scope, n - k, coarse, out, ("part", before, value, scope, k))
+                self._follow(last, table, scope, n - k, by, inner, out, ("part", before, value, scope, k))
         return out.plain()
+
+    def _before(
+        self, program: Program, value: Value, scope: Scope, k: int, last: Step, n: int, by: Classes | None
+    ) -> tuple[Classes | None, Table]:
+        """The steps before the last, by the classes from which what it makes in n modules follows."""
+        for classes in by.from_which if by is not None else ():
+            if classes.formal(last, n):
+                table = self.prefix(program, value, scope, k, classes)
+                if classes.follows(last, table, n):
+                    return classes, table
+        return None, self.prefix(program, value, scope, k)
 
     def sizes(self, before: Program, n: int, after: Program) -> range:
         """The modules that the first part of a program can have where both have n."""
         least, most = max(self.least(before), n - self.most(after)), min(self.most(before), n - self.least(after))
         return range(int(least), int(most) + 1) if least <= most else range(0)
 
-    def prefix(self, program: Program, value: Value, scope: Scope, n: int, coarse: bool = False) -> Table:
+    def prefix(self, program: Program, value: Value, scope: Scope, n: int, by: Classes | None = None) -> Table:
         """As `program`, kept."""
         if len(program) == 1:
-            return self.step(program[0], value, scope, n, coarse)
+            return self.step(program[0], value, scope, n, by)
         scope = self.scope(program, scope)
-        key = program, value, scope, n, coarse
+        key = program, value, scope, n, by
         found = self.parts.get(key)
         if found is None:
-            found = self.parts[key] = self.program(program, value, scope, n, coarse)
+            found = self.parts[key] = self.program(program, value, scope, n, by)
             self._charge(found)
         return found
 
@@ -251,15 +266,25 @@ class Tables:
             self.mentioned[program] = mentions(program)
         return only(scope, self.mentioned[program])
 
-    def _follow(self, last: Step, before: Table, scope: Scope, n: int, coarse: bool, out: Spread, task: Any) -> None:
-        """Adds what `last` makes, in n modules, of each value of a table."""
+    def _follow(
+        self,
+        last: Step,
+        before: Table,
+        scope: Scope,
+        n: int,
+        by: Classes | None,
+        inner: Classes | None,
+        out: Spread,
+        task: Any,
+    ) -> None:
+        """Adds what `last` makes, in n modules, of each value of a table, or of each class of `inner`."""
         get = out.get
         nothing: dict[int, Table] = {}
-        known = self.calls[coarse].get(last.instance, {}) if isinstance(last, Call) else {}
+        known = self.calls[by].get(last.instance, {}) if isinstance(last, Call) else {}
         for value, weight in before.items():
             table = known.get(value, nothing).get(n)
             if table is None:
-                table = self._after(last, value, scope, n, coarse)
+                table = self._after(last, value, scope, n, by, inner)
             if type(table) is dict:
                 for output, more in table.items():
                     out[output] = get(output, 0) + weight * more
@@ -267,24 +292,27 @@ class Tables:
                 add(out, table, weight, (*task, value))
         if isinstance(before, Spread):
             for each in before.products:
-                for met in met_by(self, last, each, n, coarse, False):
-                    for output, more in self.then(last, met, scope, n, coarse).items():
+                for met in met_by(self, last, each, n, by, False):
+                    for output, more in self.then(last, met, scope, n, by).items():
                         out[output] = get(output, 0) + met.weight * more
 
-    def _after(self, last: Step, value: Any, scope: Scope, n: int, coarse: bool) -> Table | None:
-        if type(value) is tuple:
-            return self.classes.after(last, value, n)
-        return self.step(last, value, scope, n, coarse)
+    def _after(
+        self, last: Step, value: Any, scope: Scope, n: int, by: Classes | None, inner: Classes | None
+    ) -> Table | None:
+        if type(value) is tuple and inner is not None and by is not None:
+            found = inner.after(last, value, n)
+            return found if found is None or inner is by else by.table(found)
+        return self.step(last, value, scope, n, by)
 
-    def then(self, last: Step, met: Met, scope: Scope, n: int, coarse: bool) -> Table:
+    def then(self, last: Step, met: Met, scope: Scope, n: int, by: Classes | None) -> Table:
         """What `last` makes of branches that met, where `met` has done its first operator or only put them together."""
         if met.rest is None:
-            return written(self.step(last, met.value, scope, n, coarse))
+            return written(self.step(last, met.value, scope, n, by))
         if met.rest:
-            return written(self.program(met.rest, met.value, (), n - self.module, coarse))
+            return written(self.program(met.rest, met.value, (), n - self.module, by))
         if n != self.module:
             return {}
-        return {self.classes.of(met.value) if coarse else met.value: 1}
+        return {met.value if by is None else by.of(met.value): 1}
 
     @property
     def module(self) -> int:
@@ -293,28 +321,28 @@ class Tables:
 
     # --- steps
 
-    def step(self, step: Step, value: Value, scope: Scope, n: int, coarse: bool = False) -> Table:
+    def step(self, step: Step, value: Value, scope: Scope, n: int, by: Classes | None = None) -> Table:
         """What a step makes of a value in n modules."""
         if isinstance(step, Call):
-            return self.call(step.instance, value, n, coarse)
+            return self.call(step.instance, value, n, by)
         try:
-            found = self._step(step, value, scope, n, coarse)
+            found = self._step(step, value, scope, n, by)
         except Inapplicable:
             return {}
-        return self.classes.table(written(found)) if coarse else found
+        return found if by is None else by.table(written(found))
 
-    def _step(self, step: Step, value: Value, scope: Scope, n: int, coarse: bool) -> Table:
+    def _step(self, step: Step, value: Value, scope: Scope, n: int, by: Classes | None) -> Table:
         if not holds_rule(step):
             output, modules = run(self.space, step, value, scope)
             fits = n == (modules if self.sized else 0) and self.sharing.fits((step,), value, scope)
             return {output: 1} if fits else {}
         match step:
             case Enter():
-                return self.program(enter(self.space, step, value), value, scope, n, coarse)
+                return self.program(enter(self.space, step, value), value, scope, n, by)
             case Fork():
                 return self.branches(step, value, scope, n)
             case Bind():
-                return self.bound(step, 0, value, scope, n, coarse)
+                return self.bound(step, 0, value, scope, n, by)
             case Copy() | Loop():
                 out: Table = {}
                 for each in self.rounds(step, value, scope, n):
@@ -333,17 +361,17 @@ class Tables:
 
         return list(rounds(trial(step, value, self.scope(step.program, scope)), inner))
 
-    def bound(self, step: Bind, done: int, value: Value, scope: Scope, n: int, coarse: bool = False) -> Table:
+    def bound(self, step: Bind, done: int, value: Value, scope: Scope, n: int, by: Classes | None = None) -> Table:
         """Of a `let` of which `done` names have their values, in n modules for what is left."""
         if done == len(step.bindings):
-            return self.program(step.body, value, scope, n, coarse)
+            return self.program(step.body, value, scope, n, by)
         scope = self.scope((step,), scope)
-        key = step, done, value, scope, n, coarse
+        key = step, done, value, scope, n, by
         found = self.parts.get(key)
         if found is None:
             out = Spread()
             for k, _, weight, inside in self.bindings(step, done, value, scope, n):
-                add(out, written(self.bound(step, done + 1, value, inside, n - k, coarse)), weight)
+                add(out, written(self.bound(step, done + 1, value, inside, n - k, by)), weight)
             found = self.parts[key] = out.plain()
             self._charge(found)
         return found

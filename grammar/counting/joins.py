@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ein.grammar.cfg import Application
 from ein.grammar.computed import side_by_side
 from ein.grammar.counting.keys import NO_KEY, Form, Forms, Key, key_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import MAX_SIZE, Tensor, ValueType, tensor
+
+if TYPE_CHECKING:
+    from ein.grammar.counting.classes import Classes
 
 Table: TypeAlias = dict[Any, Any]
 """Weights by value."""
@@ -26,6 +29,12 @@ Groups: TypeAlias = dict[tuple[int, ...], Table]
 
 KEPT = 512
 """Tables that are kept by form or by key."""
+
+
+Sort: TypeAlias = tuple[str, Any]
+"""A form, or a kind and what its axes are put together of."""
+
+Sorting: TypeAlias = Callable[[Any], Sort | None]
 
 
 def form(value: Any) -> Form | None:
@@ -37,7 +46,7 @@ class Joins:
 
     def __init__(self) -> None:
         self.keys: dict[tuple[Application, Forms], Key | None] = {}
-        self.outputs: dict[tuple[Application, Forms], ValueType | None] = {}
+        self.outputs: dict[Any, ValueType | None] = {}
         self.kept: dict[Any, tuple[Table, Any]] = {}
 
     def key(self, application: Application, forms: Forms) -> Key | None:
@@ -51,26 +60,27 @@ class Joins:
         self, application: Application, members: Sequence[Table]
     ) -> Iterator[tuple[tuple[ValueType, ...], ValueType]]:
         """The combinations of members that the operator takes, each with the output, in a fixed order."""
-        for key, _, tables in self._by_form(application, members):
+        for key, _, tables in self._sorted(application, members, form):
             for group in self._equal_keys(key, tables):
                 yield from _fitting(application, group, key.same)
 
     def totals(
-        self, application: Application, members: Sequence[Table], whole: Callable[[ValueType], bool], apart: bool
+        self, application: Application, members: Sequence[Table], by: Classes | None, apart: bool
     ) -> Iterator[Joined]:
-        """As `matches`, with all of a group in one where the operator takes it `whole`, which is asked of an output.
+        """As `matches`, with all of a group in one where the operator takes it and all that comes out is of one class.
 
         Not `apart`: such groups are added up, and are not told.
         """
-        for key, forms, tables in self._by_form(application, members):
+        for key, sorts, tables in self._sorted(application, members, form if by is None else by.sort):
             exact = key.exact and _sums(key, tables)
-            output = self._output(application, forms, key, tables) if exact else None
+            output = self._output(application, (by, sorts), key, tables) if exact else None
             if exact and output is None:
                 continue
-            if (output is None or not whole(output)) and apart:
+            whole = output is not None and by is not None and by.coarse(output) and all(map(_is_form, sorts))
+            if not whole and apart:
                 for group in self._equal_keys(key, tables):
                     yield from _singles(application, group, key.same)
-            elif output is None or not whole(output):
+            elif output is None or not whole:
                 for each, weight in self._written(application, key, tables).items():
                     yield Joined(weight, each, ())
             elif apart:
@@ -79,20 +89,22 @@ class Joins:
             else:
                 yield Joined(self._sum(key, tables), output, ())
 
-    def _by_form(self, application: Application, members: Sequence[Table]) -> Iterator[tuple[Key, Forms, list[Table]]]:
-        for parts in product(*(self.by_form(table).items() for table in members)):
-            forms = tuple(each for each, _ in parts)
-            key = self.key(application, forms)
+    def _sorted(
+        self, application: Application, members: Sequence[Table], sort: Sorting
+    ) -> Iterator[tuple[Key, tuple[Sort | None, ...], list[Table]]]:
+        for parts in product(*(self.sorted(table, sort).items() for table in members)):
+            sorts = tuple([each for each, _ in parts])
+            key = self.key(application, tuple([form(next(iter(table))) for _, table in parts]))
             if key is not None:
-                yield key, forms, [table for _, table in parts]
+                yield key, sorts, [table for _, table in parts]
 
-    def _output(self, application: Application, forms: Forms, key: Key, tables: Sequence[Table]) -> ValueType | None:
+    def _output(self, application: Application, sorts: Any, key: Key, tables: Sequence[Table]) -> ValueType | None:
         """One that stands for the class of all; None: none is taken."""
-        if (application, forms) not in self.outputs:
+        if (application, sorts) not in self.outputs:
             for group in self._equal_keys(key, tables):
-                self.outputs[application, forms] = joined(application, [next(iter(table)) for table in group])
+                self.outputs[application, sorts] = joined(application, [next(iter(table)) for table in group])
                 break
-        return self.outputs.get((application, forms))
+        return self.outputs.get((application, sorts))
 
     def _written(self, application: Application, key: Key, tables: Sequence[Table]) -> Table:
         """What comes out of all combinations."""
@@ -127,14 +139,14 @@ class Joins:
         sums: dict[tuple[int, ...], Any] = self._keep(table, ("sums", axes), make)
         return sums
 
-    def by_form(self, table: Table) -> dict[Form | None, Table]:
+    def sorted(self, table: Table, sort: Sorting) -> dict[Sort | None, Table]:
         def make() -> Any:
-            found: dict[Form | None, Table] = {}
+            found: dict[Sort | None, Table] = {}
             for value, weight in table.items():
-                found.setdefault(form(value), {})[value] = weight
+                found.setdefault(sort(value), {})[value] = weight
             return found
 
-        parts: dict[Form | None, Table] = self._keep(table, ("forms",), make)
+        parts: dict[Sort | None, Table] = self._keep(table, sort, make)
         return parts
 
     def _groups(self, table: Table, axes: tuple[int, ...]) -> Groups:
@@ -169,6 +181,10 @@ class Joins:
                 self.kept.clear()
             found = self.kept[key] = table, make()  # holding the table keeps its id its own
         return found[1]
+
+
+def _is_form(sort: Sort | None) -> bool:
+    return sort is not None and type(sort[1]) is int
 
 
 @dataclass(slots=True, eq=False)

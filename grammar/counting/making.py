@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
+from ein.grammar.counting.classes import Classes
 from ein.grammar.counting.copies import Round
 from ein.grammar.counting.counts import Tables
 from ein.grammar.counting.joins import Table, joined
@@ -40,7 +41,7 @@ class After(NamedTuple):
     scope: Scope
     n: int
     goal: Any
-    coarse: bool
+    by: Classes | None
     plain: bool
 
 
@@ -131,8 +132,8 @@ class Making:
             elif kind is Claim:
                 flow = self.tables.met(task.instance, task.value, flow)
             else:
-                step, scope, n, goal, coarse, plain = task
-                stack.append((self._node(self.entry((step,), flow, scope, n, goal, coarse, plain)), rank))
+                step, scope, n, goal, by, plain = task
+                stack.append((self._node(self.entry((step,), flow, scope, n, goal, by, plain)), rank))
         return tuple(made)
 
     def _node(self, doing: Doing) -> Any:
@@ -156,20 +157,20 @@ class Making:
         return node.plans[at]
 
     def entry(
-        self, program: Program, value: Value, scope: Scope, n: int, goal: Any, coarse: bool = False, plain: bool = False
+        self, program: Program, value: Value, scope: Scope, n: int, goal: Any, by: Classes | None = None, plain: bool = False
     ) -> Doing:
         """What stands for a program, where its one step is made of others."""
         if len(program) == 1:
             step = program[0]
             if isinstance(step, Call):
-                return RuleEntry(step.instance, value, n, goal, coarse, plain)
+                return RuleEntry(step.instance, value, n, goal, by, plain)
             if not holds_rule(step):
                 return Give(run(self.tables.space, step, value, scope)[0])
             if isinstance(step, Enter):
-                return self.entry(enter(self.tables.space, step, value), value, scope, n, goal, coarse, plain)
+                return self.entry(enter(self.tables.space, step, value), value, scope, n, goal, by, plain)
             if isinstance(step, Bind):
-                return BoundEntry(step, 0, value, self.tables.scope(program, scope), n, goal, coarse)
-        return PartEntry(program, value, self.tables.scope(program, scope), n, goal, coarse, plain)
+                return BoundEntry(step, 0, value, self.tables.scope(program, scope), n, goal, by)
+        return PartEntry(program, value, self.tables.scope(program, scope), n, goal, by, plain)
 
     def plan(self, entry: Entry, way: Any) -> list[tuple[Doing, Any]]:
         """What is to be done for a way of an entry, in order, each with the radix of its rank, if it has one."""
@@ -183,11 +184,11 @@ class Making:
                 else:
                     done.append((Give(head.value), None))
                 return [*done, (Claim(instance, value), None)] if instance.claims else done
-            case PartEntry(program, value, scope, n, goal, coarse, plain), Split(k, output, formal, weight, more):
-                first = self.entry(program[:-1], value, scope, k, output, formal, not formal)
-                after: Doing = After(program[-1], scope, n - k, goal, coarse, plain)
-                if not formal:
-                    after = self.entry(program[-1:], output, scope, n - k, goal, coarse, plain)
+            case PartEntry(program, value, scope, n, goal, by, plain), Split(k, output, formal, weight, more):
+                first = self.entry(program[:-1], value, scope, k, output, formal, formal is None)
+                after: Doing = After(program[-1], scope, n - k, goal, by, plain)
+                if formal is None:
+                    after = self.entry(program[-1:], output, scope, n - k, goal, by, plain)
                 return [(first, weight), (after, more)]
             case PartEntry((Fork() as step,), value, scope, _, goal), Sizes(sizes, weights):
                 wanted = zip(step.programs, inputs(step, value), sizes, split_bundle(goal), weights, strict=True)
@@ -196,19 +197,19 @@ class Making:
             case PartEntry((Copy() | Loop() as step,), _, _, n), Round(value, scope, result, weight, output):
                 inner = self.entry(step.program, value, scope, n // step.count, result)
                 return [(inner, weight), (Give(output), None)]
-            case BoundEntry(step, count, value, scope, n, goal, coarse), Named(k, output, inside, weight, more):
+            case BoundEntry(step, count, value, scope, n, goal, by), Named(k, output, inside, weight, more):
                 first = self.entry(step.bindings[count][1], value, scope, k, output)
-                return [(first, weight), (self._bound(step, count + 1, value, inside, n - k, goal, coarse), more)]
+                return [(first, weight), (self._bound(step, count + 1, value, inside, n - k, goal, by), more)]
         raise AssertionError(entry)
 
     def weigh(self, doing: Doing) -> Any:
         """The ranks of an entry; None for what has one alone."""
         return self.backward.ways(doing).until[-1] if isinstance(doing, RuleEntry | PartEntry | BoundEntry) else None
 
-    def _bound(self, step: Bind, done: int, value: Value, scope: Scope, n: int, goal: Any, coarse: bool) -> Doing:
+    def _bound(self, step: Bind, done: int, value: Value, scope: Scope, n: int, goal: Any, by: Classes | None) -> Doing:
         if done < len(step.bindings):
-            return BoundEntry(step, done, value, self.tables.scope((step,), scope), n, goal, coarse)
-        return self.entry(step.body, value, scope, n, goal, coarse)
+            return BoundEntry(step, done, value, self.tables.scope((step,), scope), n, goal, by)
+        return self.entry(step.body, value, scope, n, goal, by)
 
     def joining(self, entry: PartEntry, way: Joining, rank: Any, random: Random | None) -> list[tuple[Doing, Any]]:
         product, met = way.product, way.met
@@ -230,19 +231,19 @@ class Making:
         if task[0] == "choice":
             return Emit(task[1])
         _, program, value, scope, n, output = task
-        return self.entry(program, value, scope, n, output, False, True)
+        return self.entry(program, value, scope, n, output, None, True)
 
     def joined(self, entry: PartEntry, way: Joining, values: list[Value], rank: Any) -> list[tuple[Doing, Any]]:
         last, met, n = entry.program[-1], way.met, entry.n - way.k
         if met.rest is None:
-            return [(self.entry((last,), beside(values), entry.scope, n, entry.goal, entry.coarse), rank)]
+            return [(self.entry((last,), beside(values), entry.scope, n, entry.goal, entry.by), rank)]
         application = met.candidate.first if met.candidate is not None else last.application  # type: ignore[union-attr]
         value = joined(application, values)  # type: ignore[arg-type]
         assert value is not None
         done: list[tuple[Doing, Any]] = [(Emit(met.candidate.choice), 0)] if met.candidate is not None else []
         if not met.rest:
             return [*done, (Give(value), rank)]
-        rest = self.entry(met.rest, value, (), n - self.tables.module, entry.goal, entry.coarse)
+        rest = self.entry(met.rest, value, (), n - self.tables.module, entry.goal, entry.by)
         return [*done, (rest, rank)]
 
     def group(self, table: Table) -> tuple[list[Value], list[Any]]:

@@ -155,7 +155,7 @@ class Numbering:
         return self.grammar.input
 
     def _entry(self, size: int, goal: Any) -> RuleEntry:
-        return RuleEntry(self.space.start, self._input, size, goal, True)
+        return RuleEntry(self.space.start, self._input, size, goal, self.tables.classes)
 
     def _derivation(self, choices: Any, size: int) -> Derivation:
         return Derivation(self.space, choices, size, self._input)
@@ -169,7 +169,7 @@ class Numbering:
     def _root(self, size: int, asked: int) -> list[tuple[Any, Any]]:
         found = self.known.get(size)
         if found is None:
-            table = self._solve(asked, lambda: self.tables.call(self.space.start, self._input, size, True))
+            table = self._solve(asked, lambda: self.tables.call(self.space.start, self._input, size, self.tables.classes))
             found = [(goal, table[goal]) for goal in sorted(table, key=label) if self._wanted(goal)]
             self.known[size] = found
             self.reached = max(self.reached, size)

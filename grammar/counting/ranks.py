@@ -121,11 +121,11 @@ class Ranks:
                 plain = plain and not entry.instance.claims
                 inner = self.making.entry(head.program, head.value, head.scope, n - head.modules, output, whole, plain)
                 return (yield self._rank(inner, opened(node.body)))
-            case PartEntry(program, value, scope, n, goal, coarse, plain), Split(k, output, formal, weight, more):
+            case PartEntry(program, value, scope, n, goal, by, plain), Split(k, output, formal, weight, more):
                 before, last = node.first(len(program) - 1), node.steps[-1]
-                first = self.making.entry(program[:-1], value, scope, k, output, formal, not formal)
+                first = self.making.entry(program[:-1], value, scope, k, output, formal, formal is None)
                 one = yield self._rank(first, opened(before))
-                after = self.making.entry(program[-1:], before.output, scope, n - k, goal, coarse, plain)
+                after = self.making.entry(program[-1:], before.output, scope, n - k, goal, by, plain)
                 two = yield self._rank(after, opened(PartNode(program[-1:], before.output, scope, (last,))))
                 return number((one, two), (weight, more))
             case PartEntry(), Joining():

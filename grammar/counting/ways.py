@@ -1,7 +1,7 @@
 """How each entry of the tables comes about: the ways whose weights add up to it, in a fixed order.
 
-An entry says a part of the grammar, the value that flows in, its modules, and what is to come out: a value or, if
-`coarse`, a class; `plain`: only what the table has written out, no products. The order is that of the file among
+An entry says a part of the grammar, the value that flows in, its modules, and what is to come out: a value or, if it
+has `by`, a class of these; `plain`: only what the table has written out, no products. The order is that of the file among
 alternatives, of sizes, and of the text of types. It decides which derivation has which rank, so a change here changes
 what a rank means.
 """
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ein.grammar.cfg import value_text
 from ein.grammar.counting.branches import Met, Product, Spread, Task, met_by, written
+from ein.grammar.counting.classes import Classes
 from ein.grammar.counting.copies import Round
 from ein.grammar.counting.counts import Tables
 from ein.grammar.counting.joins import Table
@@ -30,7 +31,7 @@ class RuleEntry(NamedTuple):
     value: Value
     n: int
     goal: Any
-    coarse: bool = False
+    by: Classes | None = None
     plain: bool = False
 
 
@@ -42,7 +43,7 @@ class PartEntry(NamedTuple):
     scope: Scope
     n: int
     goal: Any
-    coarse: bool = False
+    by: Classes | None = None
     plain: bool = False
 
 
@@ -55,7 +56,7 @@ class BoundEntry(NamedTuple):
     scope: Scope
     n: int
     goal: Any
-    coarse: bool
+    by: Classes | None
 
 
 Entry: TypeAlias = RuleEntry | PartEntry | BoundEntry
@@ -67,17 +68,17 @@ class Chosen:
 
     head: Head
     output: Any
-    whole: bool
-    """Whether `output` is a class."""
+    whole: Classes | None
+    """Of which `output` is one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """The last step of a program comes after `output`, of k modules; `formal`: a class. `more` is its own weight."""
+    """The last step of a program comes after `output`, of k modules, a class if `formal`. `more` is its own weight."""
 
     k: int
     output: Any
-    formal: bool
+    formal: Classes | None
     weight: Any
     more: Any
 
@@ -195,19 +196,19 @@ class Backward:
         raise AssertionError(entry)
 
     def _rule(self, entry: RuleEntry) -> Iterator[tuple[Way, Any]]:
-        tables, (instance, value, n, goal, coarse, plain) = self.tables, entry
-        whole = coarse and not instance.claims
+        tables, (instance, value, n, goal, by, plain) = self.tables, entry
+        whole = None if instance.claims else by
 
         def meets(output: Any) -> bool:
-            if whole:
+            if whole is not None:
                 return bool(output == goal)
             met = tables.met(instance, value, output)
-            return met is not None and (tables.classes.of(met) if coarse else met) == goal
+            return met is not None and (met if by is None else by.of(met)) == goal
 
         for head in tables.candidates(instance, value):
             weight, left = tables.weight(head.probability), n - head.modules
             if not head.program:
-                output = tables.classes.of(head.value) if whole else head.value
+                output = head.value if whole is None else whole.of(head.value)
                 if left == 0 and meets(output):
                     yield Chosen(head, output, whole), weight
             elif tables.least(head.program) <= left <= tables.most(head.program):
@@ -217,19 +218,19 @@ class Backward:
                     continue
                 for output, each in sorted(written(table).items(), key=lambda both: label(both[0])):
                     if meets(output):
-                        yield Chosen(head, output, False), weight * each
+                        yield Chosen(head, output, None), weight * each
 
     def _program(self, entry: PartEntry) -> Iterator[tuple[Way, Any]]:
-        tables, (program, value, scope, n, goal, coarse, plain) = self.tables, entry
+        tables, (program, value, scope, n, goal, by, plain) = self.tables, entry
         before, last = program[:-1], program[-1]
         for k in tables.sizes(before, n, (last,)):
-            formal = coarse and tables.classes.formal(last, n - k)
+            formal = by if by is not None and by.formal(last, n - k) else None
             table = tables.prefix(before, value, scope, k, formal)
             for output in sorted(table, key=label):
                 after = (
-                    tables.classes.after(last, output, n - k)
-                    if isinstance(output, tuple)
-                    else tables.step(last, output, scope, n - k, coarse)
+                    formal.after(last, output, n - k)
+                    if formal is not None and isinstance(output, tuple)
+                    else tables.step(last, output, scope, n - k, by)
                 )
                 more = weight_of(after or {}, goal, plain)
                 yield Split(k, output, formal, table[output], more), table[output] * more
@@ -239,9 +240,9 @@ class Backward:
 
     def _joining(self, last: Step, k: int, before: Product, entry: PartEntry) -> Iterator[tuple[Way, Any]]:
         tables, n = self.tables, entry.n - k
-        found = sorted(met_by(tables, last, before, n, entry.coarse), key=_met_label)
+        found = sorted(met_by(tables, last, before, n, entry.by), key=_met_label)
         for met in found:
-            more = tables.then(last, met, entry.scope, n, entry.coarse).get(entry.goal, 0)
+            more = tables.then(last, met, entry.scope, n, entry.by).get(entry.goal, 0)
             yield Joining(k, before, met, more), met.weight * more
 
     def _branches(self, step: Fork, entry: PartEntry) -> Iterator[tuple[Way, Any]]:
@@ -256,15 +257,15 @@ class Backward:
     def _rounds(self, step: Copy | Loop, entry: PartEntry) -> Iterator[tuple[Way, Any]]:
         found = self.tables.rounds(step, entry.value, entry.scope, entry.n)
         for each in sorted(found, key=lambda each: (text(each.value), text(each.result))):
-            output = self.tables.classes.of(each.output) if entry.coarse else each.output
+            output = each.output if entry.by is None else entry.by.of(each.output)
             if output == entry.goal:
                 yield each, each.weight
 
     def _bound(self, entry: BoundEntry) -> Iterator[tuple[Way, Any]]:
-        step, done, value, scope, n, goal, coarse = entry
+        step, done, value, scope, n, goal, by = entry
         found = self.tables.bindings(step, done, value, scope, n)
         for k, output, weight, inside in sorted(found, key=lambda each: (each[0], text(each[1]))):
-            more = weight_of(self.tables.bound(step, done + 1, value, inside, n - k, coarse), goal)
+            more = weight_of(self.tables.bound(step, done + 1, value, inside, n - k, by), goal)
             yield Named(k, output, inside, weight, more), weight * more
 
 
