@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ein.grammar.counting.joins import Sort, Sorting, Table
-from ein.grammar.counting.keys import Form, form_after
+from ein.grammar.counting.joins import Sorting, Table
+from ein.grammar.counting.keys import Form, Sort, form_of, sort_after
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError
 from ein.grammar.forms import takes_form
@@ -22,7 +22,7 @@ from ein.grammar.steps import Apply, Call, Candidate, Instance, Options, Program
 from ein.grammar.types import Tensor, ValueType, tensor
 
 if TYPE_CHECKING:
-    from ein.grammar.cfg import Operator
+    from ein.grammar.cfg import Application, Operator
     from ein.grammar.counting.counts import Tables
 
 SIZE = 64
@@ -57,13 +57,16 @@ class Classes:
         self.forms: list[Form] = [form for form in forms if form != self.exact]
         self.by_class: dict[tuple[Any, Sort, int], Table | None] = {}
         self.failing: dict[Any, int] = {}
-        self.by_options: dict[tuple[int, Form, int], tuple[Options, Table | None]] = {}
+        self.by_options: dict[tuple[int, Sort, int], tuple[Options, Table | None]] = {}
 
     def coarse(self, value: Any) -> bool:
         """Whether the class holds other values too."""
         return isinstance(value, Tensor) and value.regular is not None and value.form != self.exact
 
     def of(self, value: Any) -> Any:
+        """The class of a value, or of a finer class."""
+        if type(value) is tuple:
+            return value if self.outlines else form_of(value)
         return self.sort(value) if self.coarse(value) else value
 
     def table(self, table: Table) -> Table:
@@ -96,53 +99,61 @@ class Classes:
     def after(self, step: Step, sort: Sort, n: int) -> Table | None:
         """What the step makes of a class in n modules, by class; None: it depends on the sizes."""
         key = _key(step)
-        if key is None:
-            return None
+        return None if key is None else self._made(key, sort, n)
+
+    def _made(self, key: Instance | Application, sort: Sort, n: int) -> Table | None:
         if (key, sort, n) not in self.by_class:
             self.by_class[key, sort, n] = None  # what asks for itself again depends on more
-            self.by_class[key, sort, n] = self._after(step, sort, n)
+            self.by_class[key, sort, n] = self._make(key, sort, n)
         return self.by_class[key, sort, n]
 
-    def settled(self, instance: Instance, value: Any, n: int) -> Table | None:
-        """What a rule gives at a type, if no other rule is in it and all its operators say the form that comes out.
+    def known(self, instance: Instance, value: Any, n: int) -> Table | None:
+        """What a rule gives at a type, if it follows from the class, or from it and which alternatives apply.
 
-        It follows from the form and from which alternatives apply; the outputs themselves are not looked at.
+        That is so where no other rule is in it and all its operators say the class that comes out; the outputs
+        themselves are not looked at.
         """
-        if not isinstance(value, Tensor) or value.regular is None or instance.rule.match is not None or self.outlines:
+        if not isinstance(value, Tensor) or value.regular is None or instance.rule.match is not None:
             return None
+        sort = self.sort(value)
+        assert sort is not None
+        made = None if self.tables.sharing.any or value.form == self.exact else self._made(instance, sort, n)
+        if made is not None:
+            return made
         found = options(self.tables.space, instance, value)
-        key = id(found), value.form, n
+        key = id(found), sort, n
         if key not in self.by_options:
-            self.by_options[key] = found, self._settled(found, value.form, n)
+            self.by_options[key] = found, self._settled(found, sort, n)
         return self.by_options[key][1]
 
-    def _settled(self, found: Options, form: Form, n: int) -> Table | None:
+    def _settled(self, found: Options, sort: Sort, n: int) -> Table | None:
         out: Table = {}
         for candidate, probability in zip(found.candidates, found.probabilities, strict=True):
-            given = form_after(candidate.first, form) if candidate.first is not None else form
-            if not candidate.simple or candidate.rest or given is None or given == self.exact:
+            given: Sort | None = sort
+            if candidate.first is not None:
+                given = sort_after(candidate.first, sort)
+            if not candidate.simple or candidate.rest or given is None or form_of(given) == self.exact:
                 return None
             if n == len(candidate.program) * self.tables.module:
+                given = self.of(given)
                 out[given] = out.get(given, 0) + self.tables.weight(probability)
         return out
 
-    def _after(self, step: Step, sort: Sort, n: int) -> Table | None:
+    def _make(self, key: Instance | Application, sort: Sort, n: int) -> Table | None:
         kind, axes = sort
         some = tensor(kind, (SIZE,) * axes if isinstance(axes, int) else _filled(axes, SIZE))
         try:
-            if isinstance(step, Call):
-                return self._rule(step.instance, some, sort, n)
-            if isinstance(step, Apply):
-                return self._operator(step, some) if n == self.tables.module else {}
+            if isinstance(key, Instance):
+                return self._rule(key, some, sort, n)
+            return self._operator(key, some) if n == self.tables.module else {}
         except EinError:
             return None
-        return None
 
-    def _operator(self, step: Apply, some: Tensor) -> Table | None:
-        answer = takes_form(step.application, some, self.outlines)
+    def _operator(self, application: Application, some: Tensor) -> Table | None:
+        answer = takes_form(application, some, self.outlines)
         if not answer:
             return {} if answer is False else None
-        applied = step.application.at(some)
+        applied = application.at(some)
         if self.coarse(applied.output):
             return {self.of(applied.output): 1}
         return {applied.output: 1} if _constant(applied.operator) else None
@@ -189,7 +200,7 @@ class Classes:
         return self.after(step, each, n) if isinstance(each, tuple) else self.tables.step(step, each, (), n, self)
 
 
-def _key(step: Step) -> Any:
+def _key(step: Step) -> Instance | Application | None:
     if isinstance(step, Call):
         return step.instance
     return step.application if isinstance(step, Apply) else None

@@ -24,7 +24,7 @@ from ein.grammar.diagnostics import EinError, fail
 from ein.grammar.matching.lanes import Head, Scope, Value, enter, heads, inputs, meet, mentions, named, only, run
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
-from ein.grammar.steps import Bind, Call, Copy, Enter, Fork, Instance, Loop, Program, Step, holds_rule
+from ein.grammar.steps import Apply, Bind, Call, Copy, Enter, Fork, Instance, Loop, Program, Step, holds_rule
 from ein.grammar.types import ValueType
 
 MAX_ENTRIES = 8_000_000
@@ -89,6 +89,8 @@ class Tables:
             self.outlines: {},
         }
         self.parts: dict[Any, Table] = {}
+        self.rests: dict[Program, Program] = {}
+        self.alike: dict[tuple[Any, ...], Program] = {}
         self.known: dict[tuple[Instance, Value], Known] = {}
         self.active: set[Any] = set()
         self.waiting: set[Any] = set()
@@ -156,21 +158,30 @@ class Tables:
             full = self.calls[None].get(instance, {}).get(value, {}).get(n)
             if full is not None or instance.claims:
                 return by.table(written(self.call(instance, value, n)))
-            settled_by_class = by.settled(instance, value, n)
-            if settled_by_class is not None:
-                return settled_by_class
+            known_by_class = by.known(instance, value, n)
+            if known_by_class is not None:
+                return known_by_class
         known = self.heads(instance, value)
         settled = known.settled.get(n, {})
         out = Spread(settled if by is None else by.table(settled))
         for head in known.open:
             left = n - head.modules
             if self.least(head.program) <= left <= self.most(head.program):
-                found = self.program(head.program, head.value, head.scope, left, by)
+                found = self._rest(head, left, by)
                 weight = self.weight(head.probability)
                 add(out, found, weight, ("choice", head.candidate.choice))
         if instance.claims:
             return self._met(instance, value, written(out))
         return out.plain() if by is None else by.table(written(out))
+
+    def _rest(self, head: Head, n: int, by: Classes | None) -> Table:
+        """What follows the first operators of a candidate; many types, and alternatives, lead to one and the same."""
+        if not head.candidate.leading:
+            return self.program(head.program, head.value, head.scope, n, by)
+        same = self.rests.get(head.program)
+        if same is None:
+            same = self.rests[head.program] = self.alike.setdefault(tuple(map(_does, head.program)), head.program)
+        return self.prefix(same, head.value, head.scope, n, by)
 
     def heads(self, instance: Instance, value: Value) -> Known:
         found = self.known.get((instance, value))
@@ -416,3 +427,14 @@ class Tables:
             elif table:
                 for sizes, tables in self.splits(programs[1:], given[1:], scope, n - k):
                     yield (k, *sizes), (table, *tables)
+
+
+def _does(step: Step) -> Any:
+    """The same for steps that do the same."""
+    match step:
+        case Call(instance):
+            return instance
+        case Apply(application):
+            return application
+        case _:
+            return step

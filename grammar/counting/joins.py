@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ein.grammar.cfg import Application
 from ein.grammar.computed import side_by_side
-from ein.grammar.counting.keys import NO_KEY, Form, Forms, Key, key_of
+from ein.grammar.counting.keys import NO_KEY, Form, Forms, Key, Sort, key_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import MAX_SIZE, Tensor, ValueType, tensor
 
@@ -30,9 +30,6 @@ Groups: TypeAlias = dict[tuple[int, ...], Table]
 KEPT = 512
 """Tables that are kept by form or by key."""
 
-
-Sort: TypeAlias = tuple[str, Any]
-"""A form, or a kind and what its axes are put together of."""
 
 Sorting: TypeAlias = Callable[[Any], Sort | None]
 

@@ -8,11 +8,17 @@ from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Application, Operator
 from ein.grammar.notation import syntax as s
-from ein.grammar.numbers import Formula, Inapplicable, formula
+from ein.grammar.numbers import Formula, Inapplicable, formula, permuted
 from ein.grammar.patterns import KIND
 
 Form: TypeAlias = tuple[str, int]
 """Kind and number of axes."""
+
+Outline: TypeAlias = tuple[Any, ...]
+"""Of the sizes of a shape, 0 for a number; for what is put together of several, theirs."""
+
+Sort: TypeAlias = tuple[str, Any]
+"""A form or, where a size is put together of others, a kind and an outline."""
 
 Forms: TypeAlias = tuple[Form | None, ...]
 """Of each member; None: it is no live tensor of floats."""
@@ -35,6 +41,15 @@ class Key:
 NO_KEY = Key(())
 
 
+def sort_of(kind: str, outline: Outline) -> Sort:
+    return kind, outline if any(outline) else len(outline)
+
+
+def form_of(sort: Sort) -> Form:
+    kind, axes = sort
+    return kind, axes if isinstance(axes, int) else len(axes)
+
+
 def key_of(application: Application, forms: tuple[Form, ...]) -> Key | None:
     """None: members of these forms are refused."""
     found = []
@@ -55,14 +70,16 @@ def _of_operator(operator: Operator, arguments: Mapping[str, Any], forms: Any) -
         return NO_KEY
 
 
-def form_after(application: Application, form: Form) -> Form | None:
-    """The form of what an operator makes of one tensor of a form, wherever it takes it; None: it may be another."""
-    found: set[Form | None] = set()
+def sort_after(application: Application, sort: Sort) -> Sort | None:
+    """The sort of what an operator makes of one tensor of a sort, wherever it takes it; None: it may be another."""
+    kind, axes = sort
+    outline = (0,) * axes if isinstance(axes, int) else axes
+    found: set[Sort | None] = set()
     for operator, arguments in application.forms:
         places = _Places(operator, arguments, 1)
         try:
-            if places.one(operator.declaration.input, form):
-                found.add(places.output_form(operator.declaration.output, form))
+            if places.one(operator.declaration.input, (kind, len(outline))):
+                found.add(places.output(sort, outline))
         except _Open:
             return None
     return found.pop() if len(found) == 1 else None
@@ -78,6 +95,7 @@ class _Places:
         self.arguments = arguments
         self.count = count
         self.runs: dict[str, int] = {}
+        self.places: list[tuple[s.Dim, int, int]] = []
         self.exact = operator.host is None and not operator.kills
 
     def key(self, type: s.Type, forms: tuple[Form, ...]) -> Key | None:
@@ -101,33 +119,67 @@ class _Places:
             case s.BundleType((member,)):
                 return self.one(member.type, form)
             case s.KindType():
-                return self._spans(type, form) is not None
+                spans = self._spans(type, form)
+                self.places = spans or []
+                return spans is not None
             case s.TypeName() | s.Blank():
                 return True
             case _:
                 return False
 
-    def output_form(self, type: s.Type, form: Form) -> Form | None:
-        match type:
+    def output(self, sort: Sort, outline: Outline) -> Sort | None:
+        """After `one`, of an input whose axes are put together as `outline` says."""
+        match self.operator.declaration.output:
             case _ if not self.exact:
                 return None
             case s.TypeName(name) if self.operator.declaration.input == s.TypeName(name):
-                return form
+                return sort
             case s.KindType(kind, dims) if kind == KIND or self.operator.kinds[kind][1] == "float":
-                wide = [self._width(dim) for dim in dims]
-                return None if None in wide else (form[0] if kind == KIND else kind, sum(filter(None, wide)))
+                found = self._outlines(dims, self._named(outline), any(outline))
+                return None if found is None else sort_of(sort[0] if kind == KIND else kind, found)
             case _:
                 return None
 
-    def _width(self, dim: s.Dim) -> int | None:
-        """How many axes a dimension of the output stands for."""
-        match dim:
-            case s.Star(s.Name(run)) | s.Star(s.Call(s.Name("permuted"), (s.Argument(s.Name(run)), _))):
-                return self.runs.get(run)
-            case s.Star():
-                return None
-            case _:
-                return 1
+    def _named(self, outline: Outline) -> dict[str, Outline]:
+        """What the names of the pattern stand for; those of which there are several are numbers alone."""
+        found: dict[str, Outline] = {}
+        for dim, first, last in self.places:
+            match dim:
+                case s.Name(name) | s.Star(s.Name(name)):
+                    known = found.get(name, outline[first:last])
+                    found[name] = known if known == outline[first:last] else (0,) * (last - first)
+                case s.Group(items) if isinstance(outline[first], tuple):
+                    names = [item.value.name for item in items if isinstance(item.value, s.Name)]
+                    found |= {name: (part,) for name, part in zip(names, outline[first], strict=False)}
+        return found
+
+    def _outlines(self, dims: Sequence[s.Dim], named: Mapping[str, Outline], any: bool) -> Outline | None:
+        """Of what dimensions stand for; what is computed is a number."""
+        found: list[Any] = []
+        for dim in dims:
+            match dim:
+                case s.Star(s.Name(run)) if run in named:
+                    found += named[run]
+                case s.Star(s.Call(s.Name("permuted"), (s.Argument(s.Name(run)), s.Argument(s.Name(order))))) if (
+                    run in named and order in self.arguments
+                ):
+                    found += permuted(list(named[run]), self.arguments[order])
+                case s.Star():
+                    return None
+                case s.Group(items):
+                    parts = self._outlines([item.value for item in items], named, any)
+                    if parts is None:
+                        return None
+                    found.append(parts)
+                case s.Name(name):
+                    found += named.get(name, (0,))
+                case s.Binary() | s.Number():
+                    found.append(0)
+                case _ if any:
+                    return None
+                case _:
+                    found.append(0)
+        return tuple(found)
 
     def _copies(self, number: s.Expr) -> bool:
         if isinstance(number, s.Name) and number.name not in self.arguments:
