@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ein.grammar.counting.joins import Sorting, Table
+from ein.grammar.counting.joins import Sorting, Table, form
 from ein.grammar.counting.keys import Form, Sort, form_of, sort_after
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError
@@ -36,21 +36,25 @@ def outline(value: Any) -> Sort | None:
     return value.form if value.shape == value.sizes else (value.kind, _filled(value.shape, 0))
 
 
+def composed(value: Any) -> Sort | None:
+    """As `outline`, with the sizes that are put together: where branches agree in these, what joins them is alike."""
+    if not isinstance(value, Tensor) or value.regular is None or value.shape == value.sizes:
+        return form(value)
+    return value.kind, tuple([size if isinstance(size, tuple) else 0 for size in value.shape])
+
+
 def _filled(size: Any, number: int) -> Any:
     return tuple([_filled(part, number) for part in size]) if isinstance(size, tuple) else number
 
 
 class Classes:
-    """By form or by outline; values of the form of `output`, the one that a grammar declares, are told apart.
+    """By form or by outline; values of the form of `output`, the one that a grammar declares, are told apart."""
 
-    `from_which`: the classes from which what comes out by these may follow, the coarsest first.
-    """
-
-    def __init__(self, tables: Tables, output: ValueType | None, sort: Sorting, finer: Classes | None = None) -> None:
+    def __init__(self, tables: Tables, output: ValueType | None, sort: Sorting) -> None:
         self.tables = tables
         self.sort = sort
         self.outlines = sort is outline
-        self.from_which = (self,) if finer is None else (self, finer)
+        self.meeting: Sorting = composed if self.outlines else form
         self.exact = output.form if isinstance(output, Tensor) else None
         kinds = tables.space.grammar.kinds.items()
         forms = [(kind, len(axes)) for kind, (axes, element) in kinds if element == "float"]
@@ -89,12 +93,12 @@ class Classes:
             return False
         return any(tables)  # what takes no tensor may take branches, which are to stay apart
 
-    def follows(self, step: Step, before: Table, n: int) -> bool:
-        """Whether that is so for all classes of a table."""
+    def if_follows(self, step: Step, before: Table, n: int) -> Table | None:
+        """The table, if that is so for all classes in it."""
         if all(self.after(step, each, n) is not None for each in before if isinstance(each, tuple)):
-            return True
+            return before
         self.failing[_key(step)] = n
-        return False
+        return None
 
     def after(self, step: Step, sort: Sort, n: int) -> Table | None:
         """What the step makes of a class in n modules, by class; None: it depends on the sizes."""

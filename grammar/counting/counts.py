@@ -82,7 +82,7 @@ class Tables:
         self.joins = Joins()
         self.sharing = Sharing(space)
         self.outlines = Classes(self, output, outline)
-        self.classes = Classes(self, output, form, self.outlines)
+        self.classes = Classes(self, output, form)
         self.calls: dict[Classes | None, dict[Instance, dict[Value, dict[int, Table]]]] = {
             None: {},
             self.classes: {},
@@ -161,6 +161,8 @@ class Tables:
             known_by_class = by.known(instance, value, n)
             if known_by_class is not None:
                 return known_by_class
+            if by is self.classes:
+                return by.table(self.call(instance, value, n, self.outlines))
         known = self.heads(instance, value)
         settled = known.settled.get(n, {})
         out = Spread(settled if by is None else by.table(settled))
@@ -232,25 +234,20 @@ class Tables:
         """What the steps give one after another, in n modules together."""
         if len(program) == 1:
             return self.step(program[0], value, scope, n, by)
+        if by is self.classes:
+            return by.table(self.program(program, value, scope, n, self.outlines))
         scope = self.scope(program, scope)
         before, last = program[:-1], program[-1]
         out = Spread()
         for k in self.sizes(before, n, (last,)):
-            inner, table = self._before(before, value, scope, k, last, n - k, by)
+            table = None
+            if by is not None and by.formal(last, n - k):
+                table = by.if_follows(last, self.prefix(before, value, scope, k, by), n - k)
+            if table is None:
+                table = self.prefix(before, value, scope, k)
             if table:
-                self._follow(last, table, scope, n - k, by, inner, out, ("part", before, value, scope, k))
+                self._follow(last, table, scope, n - k, by, out, ("part", before, value, scope, k))
         return out.plain()
-
-    def _before(
-        self, program: Program, value: Value, scope: Scope, k: int, last: Step, n: int, by: Classes | None
-    ) -> tuple[Classes | None, Table]:
-        """The steps before the last, by the classes from which what it makes in n modules follows."""
-        for classes in by.from_which if by is not None else ():
-            if classes.formal(last, n):
-                table = self.prefix(program, value, scope, k, classes)
-                if classes.follows(last, table, n):
-                    return classes, table
-        return None, self.prefix(program, value, scope, k)
 
     def sizes(self, before: Program, n: int, after: Program) -> range:
         """The modules that the first part of a program can have where both have n."""
@@ -278,24 +275,16 @@ class Tables:
         return only(scope, self.mentioned[program])
 
     def _follow(
-        self,
-        last: Step,
-        before: Table,
-        scope: Scope,
-        n: int,
-        by: Classes | None,
-        inner: Classes | None,
-        out: Spread,
-        task: Any,
+        self, last: Step, before: Table, scope: Scope, n: int, by: Classes | None, out: Spread, task: Any
     ) -> None:
-        """Adds what `last` makes, in n modules, of each value of a table, or of each class of `inner`."""
+        """Adds what `last` makes, in n modules, of each value or class of a table."""
         get = out.get
         nothing: dict[int, Table] = {}
         known = self.calls[by].get(last.instance, {}) if isinstance(last, Call) else {}
         for value, weight in before.items():
             table = known.get(value, nothing).get(n)
             if table is None:
-                table = self._after(last, value, scope, n, by, inner)
+                table = self._after(last, value, scope, n, by)
             if type(table) is dict:
                 for output, more in table.items():
                     out[output] = get(output, 0) + weight * more
@@ -307,12 +296,9 @@ class Tables:
                     for output, more in self.then(last, met, scope, n, by).items():
                         out[output] = get(output, 0) + met.weight * more
 
-    def _after(
-        self, last: Step, value: Any, scope: Scope, n: int, by: Classes | None, inner: Classes | None
-    ) -> Table | None:
-        if type(value) is tuple and inner is not None and by is not None:
-            found = inner.after(last, value, n)
-            return found if found is None or inner is by else by.table(found)
+    def _after(self, last: Step, value: Any, scope: Scope, n: int, by: Classes | None) -> Table | None:
+        if type(value) is tuple and by is not None:
+            return by.after(last, value, n)
         return self.step(last, value, scope, n, by)
 
     def then(self, last: Step, met: Met, scope: Scope, n: int, by: Classes | None) -> Table:

@@ -68,12 +68,12 @@ class Joins:
 
         Not `apart`: such groups are added up, and are not told.
         """
-        for key, sorts, tables in self._sorted(application, members, form if by is None else by.sort):
+        for key, sorts, tables in self._sorted(application, members, form if by is None else by.meeting):
             exact = key.exact and _sums(key, tables)
             output = self._output(application, (by, sorts), key, tables) if exact else None
             if exact and output is None:
                 continue
-            whole = output is not None and by is not None and by.coarse(output) and all(map(_is_form, sorts))
+            whole = output is not None and by is not None and by.coarse(output)
             if not whole and apart:
                 for group in self._equal_keys(key, tables):
                     yield from _singles(application, group, key.same)
@@ -178,10 +178,6 @@ class Joins:
                 self.kept.clear()
             found = self.kept[key] = table, make()  # holding the table keeps its id its own
         return found[1]
-
-
-def _is_form(sort: Sort | None) -> bool:
-    return sort is not None and type(sort[1]) is int
 
 
 @dataclass(slots=True, eq=False)
