@@ -27,6 +27,12 @@ def takes_form(application: Application, input: Tensor, outline: bool = False) -
     return None if None in answers else False
 
 
+def first_takes_form(application: Application, input: Tensor, outline: bool = False) -> bool:
+    """Whether one overload takes all tensors of the form of `input`, and those before it take none."""
+    answers = (_takes(operator, arguments, input, outline) for operator, arguments in application.forms)
+    return next((answer for answer in answers if answer is not False), False) is True
+
+
 def _takes(operator: Operator, arguments: Mapping[str, Any], input: Tensor, outline: bool) -> bool | None:
     names = _input_names(operator.declaration.input, input, operator.names, outline)
     if names is False:

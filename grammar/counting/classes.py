@@ -13,7 +13,7 @@ from ein.grammar.counting.joins import Sorting, Table, form
 from ein.grammar.counting.keys import Form, Sort, form_of, sort_after
 from ein.grammar.derivations.options import options
 from ein.grammar.diagnostics import EinError
-from ein.grammar.forms import takes_form
+from ein.grammar.forms import first_takes_form, takes_form
 from ein.grammar.matching.lanes import Value
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import formula
@@ -149,15 +149,19 @@ class Classes:
         try:
             if isinstance(key, Instance):
                 return self._rule(key, some, sort, n)
-            return self._operator(key, some) if n == self.tables.module else {}
+            return self._operator(key, some, sort) if n == self.tables.module else {}
         except EinError:
             return None
 
-    def _operator(self, application: Application, some: Tensor) -> Table | None:
+    def _operator(self, application: Application, some: Tensor, sort: Sort) -> Table | None:
         answer = takes_form(application, some, self.outlines)
         if not answer:
             return {} if answer is False else None
         applied = application.at(some)
+        if not first_takes_form(application, some, self.outlines):
+            given = sort_after(application, sort)  # of whichever overload it is
+            if given is None or self.of(given) != self.of(applied.output):
+                return None
         if self.coarse(applied.output):
             return {self.of(applied.output): 1}
         return {applied.output: 1} if _constant(applied.operator) else None
