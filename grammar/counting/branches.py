@@ -14,7 +14,7 @@ from ein.grammar.derivations.options import options
 from ein.grammar.matching.lanes import Lanes, Scope, Value, beside
 from ein.grammar.numbers import Inapplicable, Percentage
 from ein.grammar.steps import Apply, Call, Candidate, Instance, Program, Step
-from ein.grammar.types import ValueType, bundle
+from ein.grammar.types import bundle
 
 if TYPE_CHECKING:
     from ein.grammar.counting.classes import Classes
@@ -113,7 +113,9 @@ class Met:
     rest: Program | None = None
 
 
-def met_by(tables: Tables, last: Step, before: Product, n: int, by: Classes | None, apart: bool = True) -> Iterator[Met]:
+def met_by(
+    tables: Tables, last: Step, before: Product, n: int, by: Classes | None, apart: bool = True
+) -> Iterator[Met]:
     """How a step of n modules begins with the members of a product; not `apart`: with no word of which."""
     if isinstance(last, Apply) and not tables.sharing.any:
         if n == tables.module:
@@ -147,7 +149,9 @@ def _applied(
         yield Met(before.weight * joined.weight, joined.output, joined.group, candidate, ())
 
 
-def _called(tables: Tables, instance: Instance, before: Product, n: int, by: Classes | None, apart: bool) -> Iterator[Met]:
+def _called(
+    tables: Tables, instance: Instance, before: Product, n: int, by: Classes | None, apart: bool
+) -> Iterator[Met]:
     """Where all candidates of a rule begin with an operator, each joins by itself.
 
     If weights decide how probable each is, or whether it is had at all, all that meet in one way or another are put

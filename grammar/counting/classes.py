@@ -60,6 +60,7 @@ class Classes:
         forms = [(kind, len(axes)) for kind, (axes, element) in kinds if element == "float"]
         self.forms: list[Form] = [form for form in forms if form != self.exact]
         self.by_class: dict[tuple[Any, Sort, int], Table | None] = {}
+        self.passed: dict[Any, int] = {}
         self.failing: dict[Any, int] = {}
         self.by_options: dict[tuple[int, Sort, int], tuple[Options, Table | None]] = {}
 
@@ -87,11 +88,12 @@ class Classes:
             return False
         if n >= self.failing.get(key, n + 1):
             return False
-        tables = [self.after(step, form, n) for form in self.forms]
-        if None in tables:
-            self.failing[key] = n
-            return False
-        return any(tables)  # what takes no tensor may take branches, which are to stay apart
+        for m in range(self.passed.get(key, 0), n + 1):  # all of them: the answer is not to depend on what was asked
+            if any(self.after(step, form, m) is None for form in self.forms):
+                self.failing[key] = m
+                return False
+            self.passed[key] = m + 1
+        return any(self.after(step, form, n) for form in self.forms)  # what takes no tensor may take branches, apart
 
     def if_follows(self, step: Step, before: Table, n: int) -> Table | None:
         """The table, if that is so for all classes in it."""
@@ -106,10 +108,15 @@ class Classes:
         return None if key is None else self._made(key, sort, n)
 
     def _made(self, key: Instance | Application, sort: Sort, n: int) -> Table | None:
-        if (key, sort, n) not in self.by_class:
-            self.by_class[key, sort, n] = None  # what asks for itself again depends on more
-            self.by_class[key, sort, n] = self._make(key, sort, n)
-        return self.by_class[key, sort, n]
+        asked = key, sort, n
+        if asked not in self.by_class:
+            self.by_class[asked] = None  # what asks for itself again depends on more
+            try:
+                self.by_class[asked] = self._make(key, sort, n)
+            except BaseException:
+                del self.by_class[asked]
+                raise
+        return self.by_class[asked]
 
     def known(self, instance: Instance, value: Any, n: int) -> Table | None:
         """What a rule gives at a type, if it follows from the class, or from it and which alternatives apply.

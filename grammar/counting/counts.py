@@ -19,6 +19,7 @@ from ein.grammar.counting.branches import Met, Spread, add, bundles, met_by, wri
 from ein.grammar.counting.classes import Classes, outline
 from ein.grammar.counting.copies import Round, rounds, trial
 from ein.grammar.counting.joins import Joins, Table, form
+from ein.grammar.counting.nested import Nested
 from ein.grammar.counting.sharing import Sharing
 from ein.grammar.diagnostics import EinError, fail
 from ein.grammar.matching.lanes import Head, Scope, Value, enter, heads, inputs, meet, mentions, named, only, run
@@ -29,11 +30,6 @@ from ein.grammar.types import ValueType
 
 MAX_ENTRIES = 8_000_000
 """Of all tables together: what stops a count before it takes more than some gigabytes."""
-
-MAX_NESTED = 20
-"""Tables that wait for each other on Python's stack."""
-
-MAX_WAITING = 20_000
 
 SMALL = 4
 """Combinations of what branches give that are written out."""
@@ -49,13 +45,6 @@ class Known:
 
 class Full(Exception):
     """The tables have reached their bound."""
-
-
-class _Deep(Exception):
-    """A table that too many others wait for."""
-
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self.ask = ask
 
 
 class Tables:
@@ -92,26 +81,12 @@ class Tables:
         self.rests: dict[Program, Program] = {}
         self.alike: dict[tuple[Any, ...], Program] = {}
         self.known: dict[tuple[Instance, Value], Known] = {}
-        self.active: set[Any] = set()
-        self.waiting: set[Any] = set()
+        self.nested = Nested(self.endless)
         self.mentioned: dict[Program, frozenset[str] | None] = {}
 
     def solve(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives; tables that too many others wait for are made first. Raises EinError, Full."""
-        stack = [ask]
-        self.waiting.clear()
-        self.active.clear()
-        while True:
-            try:
-                result = stack[-1]()
-            except _Deep as deep:
-                stack.append(deep.ask)
-                if len(stack) > MAX_WAITING:
-                    raise self.endless() from None
-                continue
-            stack.pop()
-            if not stack:
-                return result
+        """What `ask` gives. Raises EinError, Full."""
+        return self.nested.solve(ask)
 
     def endless(self, instance: Instance | None = None) -> EinError:
         name = self.space.grammar.name
@@ -134,24 +109,9 @@ class Tables:
         sizes = self.calls[by].setdefault(instance, {}).setdefault(value, {})
         found = sizes.get(n)
         if found is None:
-            found = sizes[n] = self._begin(instance, value, n, by)
+            found = sizes[n] = self.nested.begin((instance, value, n, by), self._rule, self.call)
             self._charge(found)
         return found
-
-    def _begin(self, instance: Instance, value: Value, n: int, by: Classes | None) -> Table:
-        key = instance, value, n, by
-        if key in self.active:
-            raise self.endless(instance)
-        if len(self.active) >= MAX_NESTED:
-            if key in self.waiting:
-                raise self.endless(instance)
-            self.waiting.add(key)
-            raise _Deep(lambda: self.call(instance, value, n, by))
-        self.active.add(key)
-        try:
-            return self._rule(instance, value, n, by)
-        finally:
-            self.active.discard(key)
 
     def _rule(self, instance: Instance, value: Value, n: int, by: Classes | None) -> Table:
         if by is not None:

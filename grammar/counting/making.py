@@ -157,7 +157,14 @@ class Making:
         return node.plans[at]
 
     def entry(
-        self, program: Program, value: Value, scope: Scope, n: int, goal: Any, by: Classes | None = None, plain: bool = False
+        self,
+        program: Program,
+        value: Value,
+        scope: Scope,
+        n: int,
+        goal: Any,
+        by: Classes | None = None,
+        plain: bool = False,
     ) -> Doing:
         """What stands for a program, where its one step is made of others."""
         if len(program) == 1:

@@ -169,7 +169,9 @@ class Numbering:
     def _root(self, size: int, asked: int) -> list[tuple[Any, Any]]:
         found = self.known.get(size)
         if found is None:
-            table = self._solve(asked, lambda: self.tables.call(self.space.start, self._input, size, self.tables.classes))
+            table = self._solve(
+                asked, lambda: self.tables.call(self.space.start, self._input, size, self.tables.classes)
+            )
             found = [(goal, table[goal]) for goal in sorted(table, key=label) if self._wanted(goal)]
             self.known[size] = found
             self.reached = max(self.reached, size)

@@ -1,9 +1,9 @@
 """How each entry of the tables comes about: the ways whose weights add up to it, in a fixed order.
 
 An entry says a part of the grammar, the value that flows in, its modules, and what is to come out: a value or, if it
-has `by`, a class of these; `plain`: only what the table has written out, no products. The order is that of the file among
-alternatives, of sizes, and of the text of types. It decides which derivation has which rank, so a change here changes
-what a rank means.
+has `by`, a class of these; `plain`: only what the table has written out, no products. The order is that of the file
+among alternatives, of sizes, and of the text of types. It decides which derivation has which rank, so a change here
+changes what a rank means.
 """
 
 from __future__ import annotations
