@@ -83,8 +83,8 @@ class Joins:
             elif apart:
                 for group in self._equal_keys(key, tables):
                     yield Joined(prod([sum(table.values()) for table in group]), output, group)
-            else:
-                yield Joined(self._sum(key, tables), output, ())
+            elif total := self._sum(key, tables):
+                yield Joined(total, output, ())
 
     def _sorted(
         self, application: Application, members: Sequence[Table], sort: Sorting

@@ -26,6 +26,32 @@ rule Join = add | concat(1)
 rule Op = relu | conv(4, k in {1, 3}) | split(2, 1) >> gelu ^ 2 >> concat(1)
 """
 
+GRIDS = """\
+ein 1
+grammar grids
+import std
+input im[4, 8, 8]
+rule S = S >> S | Op | Cut >> (Op & S) >> Join
+rule Cut = clone(2) | split(2, axis in {1, 2})
+rule Op = flatten | col2im | transpose | permute(order in orders(rank)) | im2col(k = 2, s = 2) | linear(out in {16, 64})
+rule Join = add | concat(axis in {1, 2}) | matmul
+"""
+"""Sizes that are put together of others come, go, change places and are joined with ones that are not."""
+
+TURNING = """\
+ein 1
+grammar turning
+import std
+input im[3, 8, 8]
+op turn : im[c, h, w] -> seq[c, h]
+  where h % 16 == 0
+  = mean[w](x)
+op turn : t -> t = wires
+rule S = A >> A >> F
+rule A = turn | relu
+rule F = prelu | layer_scale
+"""
+
 TIED = """\
 ein 1
 grammar tying

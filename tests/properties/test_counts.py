@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 from ein.grammar.check import load_grammar
 from ein.grammar.counting import counts
+from ein.grammar.counting.branches import written
+from ein.grammar.counting.counts import Tables
 from ein.grammar.counting.joins import Joins
 from ein.grammar.counting.keys import NO_KEY
 from ein.grammar.counting.numbering import Numbering
@@ -31,7 +33,7 @@ from ein.grammar.diagnostics import EinError
 from ein.grammar.matching.match import derive
 from ein.grammar.types import Tensor, bundle, tensor
 
-from .counted import FINITE, FLAT, TIED, numbering
+from .counted import FINITE, FLAT, GRIDS, TIED, TURNING, numbering
 from .enumerated_terms import shown
 from .enumerated_types import Value
 from .enumeration import Case, Found, Oracle, Use
@@ -111,6 +113,39 @@ def test_einspace() -> None:
 def test_einspace_of_7_to_9_modules() -> None:
     made = numbering("einspace")
     assert [made.count(size + 1) for size in (7, 8, 9)] == EINSPACE[7:10]
+
+
+@cases
+def test_tables_by_class_are_those_of_values(case: Case) -> None:
+    grammar = numbered(case).grammar
+    for size in range(case.modules + 1):
+        assert_classes_hold(Numbering.of(grammar).tables, Numbering.of(grammar).tables, size)
+
+
+@pytest.mark.parametrize("name", ["einspace", FINITE, GRIDS], ids=["einspace", "finite", "grids"])
+def test_tables_by_class_are_those_of_values_where_sizes_are_put_together(name: str) -> None:
+    for size in range(9 if name == FINITE else 6):
+        assert_classes_hold(numbering(name).tables, numbering(name).tables, size)
+
+
+def assert_classes_hold(full: Tables, classed: Tables, size: int) -> None:
+    """Of every rule, at every type at which it was counted, in as many modules."""
+    space, asked = full.space, classed.space
+    assert space.grammar.input is not None
+    full.solve(lambda: full.call(space.start, space.grammar.input, size))
+    for by, same in ((full.classes, classed.classes), (full.outlines, classed.outlines)):
+        for instance, values in list(full.calls[None].items()):
+            mine = asked.instance(instance.rule.name, instance.values)
+            for value, n in [(value, n) for value, sizes in values.items() for n in sizes]:
+                table = by.table(written(values[value][n]))
+                assert classed.solve(lambda mine=mine, v=value, n=n, c=same: classed.call(mine, v, n, c)) == table
+
+
+def test_an_overload_that_some_of_a_form_take_is_not_taken_for_all() -> None:
+    """`turn` makes a sequence of an image of 64 rows, and of none with 8."""
+    made = numbering(TURNING)
+    assert made.count(3) == sum(made.outputs(3).values()) == len(list(made.all(3))) == 8
+    assert [made.rank(each) for each in made.all(3)] == list(range(8))
 
 
 def test_joins_change_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,23 +348,12 @@ def test_groups_hold_what_pairs_do(data: st.DataObject) -> None:
         assert isinstance(first, Tensor) and isinstance(second, Tensor)
         matched[output] += tables[0][first] * tables[1][second]
     assert matched == pairs
-    for apart in (True, False):
+    counting = einspace().tables
+    for by, apart in product((None, counting.classes, counting.outlines), (True, False)):
         exact: Counter[Any] = Counter()
-        for joined in joins.totals(application, tables, lambda output: False, apart):
-            exact[joined.output] += joined.weight
-        assert exact == pairs
-        forms: Counter[Any] = Counter()
-        for joined in joins.totals(application, tables, lambda output: True, apart):
-            assert isinstance(joined.output, Tensor)
-            forms[joined.output.form] += joined.weight
-        assert forms == _by_form(pairs)
-
-
-def _by_form(pairs: Counter[Any]) -> Counter[Any]:
-    found: Counter[Any] = Counter()
-    for output, weight in pairs.items():
-        found[output.form] += weight
-    return found
+        for joined in joins.totals(application, tables, by, apart):
+            exact[joined.output if by is None else by.of(joined.output)] += joined.weight
+        assert exact == (pairs if by is None else by.table(pairs))
 
 
 JOINING = [
@@ -379,10 +403,10 @@ def test_tied_copies_that_differ_are_not_counted() -> None:
 
 
 def test_tables_that_are_full_say_how_far_they_reach() -> None:
-    made = Numbering.of(load_grammar("einspace"), most=30_000)
+    made = Numbering.of(load_grammar("einspace"), most=5_000)
     told = refused(made, 9)
     assert told.startswith(
-        "error[E712]: `einspace` has too many types to count derivations of 9 modules: more than 30,000"
+        "error[E712]: `einspace` has too many types to count derivations of 9 modules: more than 5,000"
     )
     assert "sizes up to 6 can be counted; `ein sample --size 9` draws without counting" in told
     assert made.count(6) == EINSPACE[5]
