@@ -31,9 +31,19 @@ ein 1
 grammar grids
 import std
 input im[4, 8, 8]
-rule S = S >> S | Op | Cut >> (Op & S) >> Join
+op small : im[c, h, w] -> im[c, h, w]
+  where h <= 8
+  = relu(x)
+op even : seq[l, d] -> seq[l, d]
+  where d % 8 == 0
+  = relu(x)
+op line : seq[l, d] -> vec[(l, d)] = rearrange
+op unline : vec[(l, d)] -> seq[l, d] = rearrange
+op unroll : vec[(c, h, w)] -> im[c, h, w] = rearrange
+rule S = S >> S | Op | Line | Cut >> (Op & S) >> Join
 rule Cut = clone(2) | split(2, axis in {1, 2})
-rule Op = flatten | col2im | transpose | permute(order in orders(rank)) | im2col(k = 2, s = 2) | linear(out in {16, 64})
+rule Op = flatten | transpose | permute(order in orders(rank)) | im2col(k = 2, s = 2) | linear(64) | small | even
+rule Line = line | unline | to_vec | unroll | col2im
 rule Join = add | concat(axis in {1, 2}) | matmul
 """
 """Sizes that are put together of others come, go, change places and are joined with ones that are not."""
