@@ -40,9 +40,10 @@ op even : seq[l, d] -> seq[l, d]
 op line : seq[l, d] -> vec[(l, d)] = rearrange
 op unline : vec[(l, d)] -> seq[l, d] = rearrange
 op unroll : vec[(c, h, w)] -> im[c, h, w] = rearrange
-rule S = S >> S | Op | Line | Cut >> (Op & S) >> Join
+rule S = S >> S | Op | Line | Small | Cut >> (Op & S) >> Join
 rule Cut = clone(2) | split(2, axis in {1, 2})
-rule Op = flatten | transpose | permute(order in orders(rank)) | im2col(k = 2, s = 2) | linear(64) | small | even
+rule Op = flatten | transpose | permute(order in orders(rank)) | im2col(k = 2, s = 2) | linear(64) | even
+rule Small = small | linear(16)
 rule Line = line | unline | to_vec | unroll | col2im
 rule Join = add | concat(axis in {1, 2}) | matmul
 """
