@@ -12,6 +12,7 @@ from typing import Any
 from ein.grammar.cfg import Grammar
 from ein.grammar.counting.branches import written
 from ein.grammar.counting.counts import MAX_ENTRIES, Full, Tables
+from ein.grammar.counting.decimals import brief
 from ein.grammar.counting.making import Making
 from ein.grammar.counting.ranks import Ranks
 from ein.grammar.counting.reading import Reader
@@ -126,7 +127,8 @@ class Numbering:
         """n derivations of a size, none twice, each set of n as likely as any other. Raises EinError."""
         count = self.count(size)
         if n > count:
-            message = f"there are {count:,} derivations of {size:,} modules, and {n:,} different ones are asked for"
+            asked = f"{brief(n)} different ones are asked for"
+            message = f"there are {brief(count)} derivations of {size:,} modules, and {asked}"
             raise EinError((Diagnostic("E711", message, help="ask for fewer, or another size"),))
         random = Random(f"ein distinct {seed}")
         taken: dict[int, int] = {}
@@ -216,5 +218,5 @@ def below(count: int, random: Random) -> int:
 
 
 def _no_rank(name: str, size: int, rank: int, count: int) -> EinError:
-    ranks = f"ranks go from 0 to {count - 1:,}" if count else "there is none of this size"
-    return EinError((Diagnostic("E711", f"`{name}` has no derivation {rank:,} of {size:,} modules: {ranks}"),))
+    ranks = f"ranks go from 0 to {brief(count - 1)}" if count else "there is none of this size"
+    return EinError((Diagnostic("E711", f"`{name}` has no derivation {brief(rank)} of {size:,} modules: {ranks}"),))

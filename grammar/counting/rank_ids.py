@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import Request, load_grammar
+from ein.grammar.counting.decimals import SHOWN, brief, decimal, whole
 from ein.grammar.counting.numbering import Numbering
 from ein.grammar.derivations.derivation import Derivation
-from ein.grammar.diagnostics import EinError, fail
+from ein.grammar.diagnostics import Diagnostic, EinError, fail
 
-_FORM = re.compile(r"([a-z][a-z0-9_]*)@([0-9a-f]{8})#([0-9]{1,9}):([0-9]{1,4000})")
+_FORM = re.compile(r"([a-z][a-z0-9_]*)@([0-9a-f]{8})#([0-9]{1,9}):([0-9]+)")
+
+MAX_DIGITS = 100_000
+"""Of a rank that is read: more would take seconds and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,19 @@ class RankId:
     rank: int
 
     def __str__(self) -> str:
-        return f"{self.space}@{self.digest}#{self.size}:{self.rank}"
+        return f"{self.space}@{self.digest}#{self.size}:{decimal(self.rank)}"
 
 
 def parse_rank_id(text: str) -> RankId | None:
-    """None where the text is none."""
+    """None where the text is none. Raises EinError where the rank is longer than any that is read."""
     found = _FORM.fullmatch(text)
     if found is None:
         return None
     space, digest, size, rank = found.groups()
-    return RankId(space, digest, int(size), int(rank))
+    if len(rank) > MAX_DIGITS:
+        message = f"a rank of {len(rank):,} digits is too long to be read; {MAX_DIGITS:,} are the limit"
+        raise EinError((Diagnostic("E711", message),))
+    return RankId(space, digest, int(size), whole(rank))
 
 
 def rank_id(numbering: Numbering, derivation: Derivation) -> RankId:
@@ -52,7 +59,8 @@ def check_space(id: RankId, grammar: Grammar) -> None:
     """Raises EinError where the id is of another space."""
     if (id.space, id.digest) == (grammar.name, grammar.digest):
         return
-    message = f"`{id}` is of another space than `{grammar.name}`, which is `{grammar.name}@{grammar.digest}` here"
+    short = str(id) if id.rank < 10**SHOWN else f"{id.space}@{id.digest}#{id.size}:{brief(id.rank)}"
+    message = f"`{short}` is of another space than `{grammar.name}`, which is `{grammar.name}@{grammar.digest}` here"
     help = "the eight digits stand for the text, the parameters, the input and the output: give the same ones"
     raise fail("E713", message, help=help)
 

@@ -50,6 +50,45 @@ def test_a_rank_and_back(ein: Ein) -> None:
     assert facts == json.loads(ein("sample", "small.ein", "--seed", "6", "--json").out)
 
 
+LONG = """ein 1
+grammar long
+import std
+input im[3, 8, 8]
+rule Op = relu | relu6 | elu | gelu | gelu_tanh | silu | mish | hardswish | sigmoid | tanh | softplus | sine | softmax
+        | identity | norm | pos_enc
+rule P1 = Op >> Op
+{rules}
+start P12
+"""
+"""16 ** 4096 derivations, a number of 4,933 digits: Python converts 4,300."""
+
+
+def test_numbers_longer_than_python_converts(ein: Ein, folder: Path) -> None:
+    rules = "\n".join(f"rule P{n} = P{n - 1} >> P{n - 1}" for n in range(2, 13))
+    (folder / "long.ein").write_text(LONG.format(rules=rules))
+    told = ein("count", "long.ein", "--total", "--json").out
+    digits = told.removeprefix('{"grammar": "long", "total": ').removesuffix("}\n")
+    assert len(digits) == 4_933 and digits.isdecimal()
+    assert ein("count", "long.ein", "--total").out == f"{digits} derivations in all\n"
+    last = digits[:-1] + str(int(digits[-1]) - 1)
+    assert ein("unrank", "long.ein", f"4096:{last}", "-o", "drawn").out.rstrip().endswith("pos_enc")
+    [drawn] = (folder / "drawn").iterdir()
+    id = f"long@{page.load('long.ein').digest}#4096:{last}"
+    told = ein("rank", "long.ein", str(drawn), "--json").out
+    assert told == f'{{"id": "{id}", "modules": 4096, "rank": {last}, "count": {digits}}}\n'
+    assert page.architecture(id).text == page.architecture(str(drawn)).text
+    beyond = "has no derivation 118973… (4,933 digits) of 4,096 modules: ranks go from 0 to 118973… (4,933 digits)"
+    assert beyond in ein("unrank", "long.ein", f"4096:{digits}").err
+
+
+def test_a_rank_that_nobody_wrote_costs_no_time(ein: Ein) -> None:
+    ended = ein("unrank", "small.ein", f"12:{'9' * 120_000}")
+    assert (ended.code, len(ended.err) < 1_000) == (1, True)
+    assert "error[E711]: a rank of 120,000 digits is too long to be read; 100,000 are the limit" in ended.err
+    other = ein("unrank", "small.ein", f"small@00000000#12:{'9' * 90_000}")
+    assert "`small@00000000#12:999999… (90,000 digits)` is of another space" in other.err
+
+
 def test_rank_ids_are_taken_where_an_architecture_is(ein: Ein) -> None:
     space = page.load("einspace")
     id = f"einspace@{space.digest}#5:90417"

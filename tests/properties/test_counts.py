@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from math import log10
 from pathlib import Path
@@ -130,15 +130,15 @@ def test_tables_by_class_are_those_of_values_where_sizes_are_put_together(name: 
 
 def assert_classes_hold(full: Tables, classed: Tables, size: int) -> None:
     """Of every rule, at every type at which it was counted, in as many modules."""
-    space, asked = full.space, classed.space
-    assert space.grammar.input is not None
-    full.solve(lambda: full.call(space.start, space.grammar.input, size))
+    space, asked, input = full.space, classed.space, full.space.grammar.input
+    assert input is not None
+    full.solve(partial(full.call, space.start, input, size))
     for by, same in ((full.classes, classed.classes), (full.outlines, classed.outlines)):
         for instance, values in list(full.calls[None].items()):
             mine = asked.instance(instance.rule.name, instance.values)
             for value, n in [(value, n) for value, sizes in values.items() for n in sizes]:
                 table = by.table(written(values[value][n]))
-                assert classed.solve(lambda mine=mine, v=value, n=n, c=same: classed.call(mine, v, n, c)) == table
+                assert classed.solve(partial(classed.call, mine, value, n, same)) == table
 
 
 def test_an_overload_that_some_of_a_form_take_is_not_taken_for_all() -> None:

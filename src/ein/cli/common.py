@@ -105,7 +105,20 @@ def report(error: Exception) -> int:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Of a mapping also whole numbers that are longer than Python writes by itself."""
+    if not isinstance(value, dict):
+        click.echo(json.dumps(value, ensure_ascii=False))
+        return
+    parts = [f"{json.dumps(key, ensure_ascii=False)}: {_json(each)}" for key, each in value.items()]
+    click.echo(f"{{{', '.join(parts)}}}")
+
+
+def _json(value: Any) -> str:
+    if type(value) is int and value > 0:
+        from ein.grammar.counting.decimals import decimal
+
+        return decimal(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def folder(path: str) -> Path:

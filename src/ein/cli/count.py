@@ -58,13 +58,15 @@ def count_command(
 
 
 def _say(found: dict[str, Any], as_json: bool) -> None:
+    from ein.grammar.counting.decimals import decimal
+
     if as_json:
         print_json(found)
     elif "total" in found:
-        click.echo(f"{found['total']} derivations in all")
+        click.echo(f"{decimal(found['total'])} derivations in all")
     else:
         built = "" if found.get("graphs") is None else f", {found['graphs']} distinct networks"
-        click.echo(f"{found['modules']:>4} modules  {found['count']} derivations{built}")
+        click.echo(f"{found['modules']:>4} modules  {decimal(found['count'])} derivations{built}")
 
 
 def _graphs(numbering: Numbering, modules: int) -> int | None:
@@ -121,6 +123,7 @@ def unrank_command(
     \b
     ein unrank einspace 9:90417
     """
+    from ein.grammar.counting.decimals import SHOWN, decimal
     from ein.grammar.counting.rank_ids import RankId, of_rank, parse_rank_id
     from ein.grammar.derivations.files import derivation_text, write
 
@@ -138,7 +141,8 @@ def unrank_command(
         else:
             click.echo(line(derivation))
         if target is not None:
-            path = Path(target, f"{mine.name}-{id.size}-{id.rank}.ein")
+            rank = decimal(id.rank) if id.rank < 10**SHOWN else derivation.id.rpartition(":")[2]
+            path = Path(target, f"{mine.name}-{id.size}-{rank}.ein")
             write(path, derivation_text(derivation, f"{id}: {derivation.id}"))
 
 
