@@ -17,6 +17,8 @@ _FORM = re.compile(r"([a-z][a-z0-9_]*)@([0-9a-f]{8})#([0-9]{1,9}):([0-9]+)")
 
 MAX_DIGITS = 100_000
 """Of a rank that is read: more would take seconds and more."""
+MAX_MODULES = 100_000
+"""Of a network that an id names: sizes are counted one after another, and an id may come from a stranger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,16 @@ class RankId:
 
 
 def parse_rank_id(text: str) -> RankId | None:
-    """None where the text is none. Raises EinError where the rank is longer than any that is read."""
+    """None where the text is none. Raises EinError where the size or the rank is larger than any that is read."""
     found = _FORM.fullmatch(text)
     if found is None:
         return None
     space, digest, size, rank = found.groups()
     if len(rank) > MAX_DIGITS:
         message = f"a rank of {len(rank):,} digits is too long to be read; {MAX_DIGITS:,} are the limit"
+        raise EinError((Diagnostic("E711", message),))
+    if int(size) > MAX_MODULES:
+        message = f"a network of {int(size):,} modules has no number; {MAX_MODULES:,} are the limit"
         raise EinError((Diagnostic("E711", message),))
     return RankId(space, digest, int(size), whole(rank))
 

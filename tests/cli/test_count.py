@@ -85,6 +85,9 @@ def test_a_rank_that_nobody_wrote_costs_no_time(ein: Ein) -> None:
     ended = ein("unrank", "small.ein", f"12:{'9' * 120_000}")
     assert (ended.code, len(ended.err) < 1_000) == (1, True)
     assert "error[E711]: a rank of 120,000 digits is too long to be read; 100,000 are the limit" in ended.err
+    ended = ein("show", "small@00000000#999999999:0")
+    assert (ended.code, ended.out) == (1, "")
+    assert "error[E711]: a network of 999,999,999 modules has no number; 100,000 are the limit" in ended.err
     other = ein("unrank", "small.ein", f"small@00000000#12:{'9' * 90_000}")
     assert "`small@00000000#12:999999… (90,000 digits)` is of another space" in other.err
 
