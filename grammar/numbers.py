@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from math import isfinite
 from typing import Any, TypeAlias
@@ -235,9 +236,28 @@ def _binary(expr: s.Binary) -> Evaluate:
         case "**":
             return _power(expr, left, right)
         case "^":
-            raise fail("E205", "`^` makes copies of a term; a power is written `**`", expr.span)
+            raise _no_power(expr.span)
         case _:
             return _arithmetic(expr, left, right, _OPERATIONS[operator])
+
+
+def _no_power(span: Span) -> EinError:
+    return fail("E205", "`^` makes copies of a term; a power is written `**`", span)
+
+
+def calculate(operator: s.BinaryOperator, left: Any, right: Any, span: Span) -> Any:
+    """What the expression `left operator right` gives, or raises."""
+    if operator == "^":
+        raise _no_power(span)
+    try:
+        return _of_two(operator)({"left": left, "right": right})
+    except Inapplicable as error:
+        raise Inapplicable(error.text, span, error.values) from None
+
+
+@cache
+def _of_two(operator: s.BinaryOperator) -> Evaluate:
+    return compile_expr(s.Binary(operator, s.Name("left"), s.Name("right")))
 
 
 def _arithmetic(expr: s.Binary, left: Evaluate, right: Evaluate, operation: Callable[[Any, Any], Any]) -> Evaluate:

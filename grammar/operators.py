@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from ein.grammar.bodies.elaborate import elaborate
+from ein.grammar.bodies.elaborate import Trace, trace
+from ein.grammar.bodies.pruned import pruned
 from ein.grammar.bodies.tensors import Body, Sizes
 from ein.grammar.closed_forms import ClosedForm, closed_form
 from ein.grammar.computed import Build
@@ -165,7 +166,17 @@ class Applied:
         """What it computes, step by step; see `ein.grammar.bodies.elaborate`."""
         if self.operator.host is not None:
             return self.operator.host.body(self.env, self.input, self.output)
-        return elaborate(self.operator.declaration, self.env, self.input, self.output)
+        body = pruned(*self._trace)
+        del self.__dict__["_trace"]  # the body holds what is needed of it
+        return body
+
+    @cached_property
+    def _trace(self) -> Trace:
+        return trace(self.operator.declaration, self.env, self.input, self.output)
+
+    def try_body(self) -> None:
+        """Raises what `body` raises, and is quicker."""
+        _ = self.body if self.operator.host is not None or "body" in self.__dict__ else self._trace
 
     @cached_property
     def checked_body(self) -> Body:
@@ -213,6 +224,10 @@ class _Reasons:
 
     def __str__(self) -> str:
         return "; ".join(failure.reason for failure in self.failures)
+
+
+FEW = 4
+"""Inputs that are looked at one by one: a closed form takes as long to make."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +295,7 @@ class Application:
         """The overloads that may take the input; None: they are to be tried one by one."""
         form = input.regular
         found = self.ready.get(form)
-        if found is not None or form is None:
+        if found is not None or form is None or len(self.table) < FEW:
             return found
         if form not in self.closed:
             self.closed[form] = {op: closed_form(op, arguments, form) for op, arguments in self.forms}
@@ -303,7 +318,7 @@ class Application:
             try:
                 applied = operator.apply(arguments, input)
                 if operator not in self.tried or any(leaf.element != "float" for leaf in leaves(input)):
-                    _ = applied.body  # refuses arguments such as `p = -1`, and what is for floats alone
+                    applied.try_body()  # refuses arguments such as `p = -1`, and what is for floats alone
                     self.tried.add(operator)
                 return applied
             except Inapplicable as error:

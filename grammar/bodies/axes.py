@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ein.grammar.bodies.tensors import Value
 from ein.grammar.diagnostics import fail
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Inapplicable, compile_expr, permuted
@@ -42,9 +41,7 @@ class Axes:
             case _:
                 return [[(None, plain(compile_expr(dim)(self.env)))]]
 
-    def axis(
-        self, axis: s.Axis, value: Value | None = None, declare: bool = False
-    ) -> list[list[tuple[str | None, int]]]:
+    def axis(self, axis: s.Axis, declare: bool = False) -> list[list[tuple[str | None, int]]]:
         """The axes an entry stands for, each with its parts as (name, size); an open size is 0."""
         if axis.name is not None:
             return [[(axis.name, self.axis_size(axis.value))]]
@@ -54,7 +51,7 @@ class Axes:
             case s.Star(s.Name(name)):
                 return [[(run_axis(name, i), plain(size))] for i, size in enumerate(self.run(name, axis))]
             case s.Group(items):
-                parts = [self.axis(s.Axis(item.value, item.name, span=item.span), value, declare) for item in items]
+                parts = [self.axis(s.Axis(item.value, item.name, span=item.span), declare) for item in items]
                 return [[entry for part in parts for group in part for entry in group]]
             case s.Number() as number if not declare and number.value == 1:
                 return [[]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import prod
 
 from ein.grammar.bodies import elements
@@ -47,8 +46,11 @@ def _named(values: Sequence[Value], span: Span) -> list[Value]:
         raise fail("E418", "`dot` works on named axes: name them with `[…]`", span)
     made = []
     for value in values:
+        if None not in value.axes:
+            made.append(value)
+            continue
         axes = [f"{_UNNAMED}{i}" if axis is None else axis for i, axis in enumerate(value.axes)]
-        made.append(replace(value, axes=tuple(axes)))
+        made.append(Value(value.step, tuple(axes), value.sizes, value.batched, value.element))
     return made
 
 

@@ -8,8 +8,7 @@ cannot disagree about axes. Axis numbers in steps leave the batch out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ein.grammar.bodies import words as body_words
 from ein.grammar.bodies.calls import Layer, apply_layer
@@ -24,6 +23,10 @@ from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import Bundle, Tensor, ValueType, leaves
 
 
+Trace: TypeAlias = tuple[Tape, list[int]]
+"""All that a body computes, and the steps of its results."""
+
+
 def elaborate(
     declaration: s.OpDecl, env: Mapping[str, Any], input: ValueType, output: ValueType, tape: Tape | None = None
 ) -> Body:
@@ -31,6 +34,13 @@ def elaborate(
 
     Raises Inapplicable where sizes do not fit, EinError where the body is wrong whatever the sizes.
     """
+    return pruned(*trace(declaration, env, input, output, tape))
+
+
+def trace(
+    declaration: s.OpDecl, env: Mapping[str, Any], input: ValueType, output: ValueType, tape: Tape | None = None
+) -> Trace:
+    """What `elaborate` goes by, and all that can fail of it."""
     return _Elaborator(declaration, env, input, output, tape or Tape(declaration.span)).run()
 
 
@@ -46,14 +56,14 @@ class _Elaborator:
         self.only: Value | None = None
         """The input, where it is one tensor."""
 
-    def run(self) -> Body:
+    def run(self) -> Trace:
         declaration, body = self.declaration, self.declaration.body
         if body is None:
             raise fail("E410", f"`{declaration.name}` has no `= body`", declaration.span)
         inputs = [self._input(i, leaf) for i, leaf in enumerate(leaves(self.input))]
         match body:
             case s.Name("wires"):
-                return pruned(self.tape, body_words.route(declaration, self.body.env, self.input, self.output))
+                return self.tape, body_words.route(declaration, self.body.env, self.input, self.output)
             case s.Name("zeros"):
                 return self._made(body_words.zeros(self.tape, inputs[0], self.output), body)
             case s.Name("rearrange"):
@@ -68,14 +78,14 @@ class _Elaborator:
         self._label()
         return self._made(self.body.evaluate(body), body)
 
-    def _made(self, result: Any, body: s.Expr) -> Body:
-        return pruned(self.tape, [value.step for value in self._results(result, body)])
+    def _made(self, result: Any, body: s.Expr) -> Trace:
+        return self.tape, [value.step for value in self._results(result, body)]
 
     def _label(self) -> None:
         """Gives values the names that the author gave them."""
         for name, value in self.values.items():
             if isinstance(value, Value) and not value.batched:
-                self.tape.steps[value.step] = replace(self.tape.steps[value.step], label=name)
+                self.tape.steps[value.step] = self.tape.steps[value.step].labelled(name)
 
     # --- inputs
 

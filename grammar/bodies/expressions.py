@@ -12,10 +12,13 @@ from ein.grammar.bodies.starts import eye
 from ein.grammar.bodies.tensors import Tape, Value
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.notation import syntax as s
-from ein.grammar.numbers import Inapplicable, compile_expr, nearest
+from ein.grammar.numbers import Inapplicable, calculate, nearest
 from ein.grammar.types import plain
 
 MAX_DEPTH = 60
+
+_TENSORS = (Value, list, Layer)
+_OPERANDS = (Value, int, float)
 
 
 class Expressions:
@@ -34,10 +37,14 @@ class Expressions:
         self.depth = 0
 
     def evaluate(self, expr: s.Expr) -> Any:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
+        if self.depth == MAX_DEPTH:
             raise fail("E107", "this body is nested too deeply", expr.span)
+        if isinstance(expr, s.Name):
+            return self._lookup(expr.name, expr)
+        if isinstance(expr, s.Number):
+            return expr.value
         around, self.tape.span = self.tape.span, expr.span
+        self.depth += 1
         try:
             return self._dispatch(expr)
         finally:
@@ -46,12 +53,8 @@ class Expressions:
 
     def _dispatch(self, expr: s.Expr) -> Any:
         match expr:
-            case s.Number() | s.Boolean() | s.String() | s.Percent():
-                return expr.value
-            case s.Name(name):
-                return self._lookup(name, expr)
-            case s.Unary(operator, operand):
-                return self._unary(operator, self.evaluate(operand), expr)
+            case s.Call(function, arguments):
+                return call(self, function, arguments, expr)
             case s.Binary(operator, left, right):
                 return self._binary(operator, self.evaluate(left), self.evaluate(right), expr)
             case s.Index(s.Name("eye"), axes) if "eye" not in self.values:
@@ -60,12 +63,16 @@ class Expressions:
                 return positions(self, axes, expr)
             case s.Index(operand, axes):
                 value = self.tensor(self.evaluate(operand), operand)
-                groups = [group for axis in axes for group in self.axes.axis(axis, value=value)]
+                groups = [group for axis in axes for group in self.axes.axis(axis)]
                 if len(groups) != len(value.axes):
                     value = self.whole.get(value.step, value)
                 return self.tape.split_axes(value, groups, expr.span)
             case s.Layout(operand, axes):
                 return self._lay_out(self.tensor(self.evaluate(operand), operand), axes, expr.span)
+            case s.Unary(operator, operand):
+                return self._unary(operator, self.evaluate(operand), expr)
+            case s.Boolean() | s.String() | s.Percent():
+                return expr.value
             case s.Alternative(body, (), None, guard, otherwise) if guard is not None and otherwise is not None:
                 condition = self.evaluate(guard)
                 if isinstance(condition, Value):
@@ -73,8 +80,6 @@ class Expressions:
                         "E413", "a condition is decided when the network is built; use `where(c, a, b)`", guard.span
                     )
                 return self.evaluate(body if condition else otherwise)
-            case s.Call(function, arguments):
-                return call(self, function, arguments, expr)
             case s.Group(items) if all(item.name is None for item in items):
                 return [self.evaluate(item.value) for item in items]
             case s.Dotted(name):
@@ -108,7 +113,7 @@ class Expressions:
         raise fail("E415", f"`{operator}` cannot stand before a tensor", expr.span)
 
     def _binary(self, operator: str, left: Any, right: Any, expr: s.Expr) -> Any:
-        if any(isinstance(value, Value | list | Layer) for value in (left, right)):
+        if isinstance(left, _TENSORS) or isinstance(right, _TENSORS):
             both = isinstance(left, Value) and isinstance(right, Value)
             if operator == "^" or (operator in ("and", "or") and not both):
                 help = "a power is written `**`" if operator == "^" else ""
@@ -129,23 +134,23 @@ class Expressions:
         return value
 
     def tensor(self, value: Any, expr: s.Expr) -> Value:
+        if isinstance(value, Value):
+            return value
         if isinstance(value, Layer):
             raise fail("E414", f"{value.row.name} is applied by a second call: `{value.row.name}(…)(x)`", expr.span)
         if isinstance(value, list):
             raise fail(
                 "E416", "this is a bundle, and one tensor is needed", expr.span, help="`concat[axis](xs)`, `sum(xs)`"
             )
-        if not isinstance(value, Value):
-            raise fail("E416", "a tensor is needed here", expr.span)
-        return value
+        raise fail("E416", "a tensor is needed here", expr.span)
 
     def operands(self, values: list[Any], expr: s.Expr) -> list[Value | float]:
         """What is computed with element by element: tensors and numbers."""
-        return [v if isinstance(v, int | float) else self.tensor(v, expr) for v in values]
+        return [v if isinstance(v, _OPERANDS) else self.tensor(v, expr) for v in values]
 
     def _lay_out(self, value: Value, axes: tuple[s.Axis, ...], span: Span) -> Value:
         """`e -> [a, (b, c)]`: permutes by name and merges groups."""
-        groups = [[name for name, _ in group] for axis in axes for group in self.axes.axis(axis, value=value)]
+        groups = [[name for name, _ in group] for axis in axes for group in self.axes.axis(axis)]
         return self.tape.arrange(value, groups, span)
 
 
@@ -158,7 +163,6 @@ def _static(operator: str, left: Any, right: Any, span: Span) -> Any:
     if operator == "**" and isinstance(left, int) and isinstance(right, int) and right < 0:
         left = float(left)
     try:
-        names = {"left": left, "right": right}
-        return compile_expr(s.Binary(operator, s.Name("left"), s.Name("right"), span=span))(names)  # type: ignore[arg-type]
+        return calculate(operator, left, right, span)
     except ZeroDivisionError:
         raise Inapplicable("a division by zero", span) from None

@@ -59,7 +59,7 @@ def _tested(trials: Iterable[Trial]) -> tuple[int, list[Failure]]:
             continue
         seen.add(use)
         try:
-            _ = trial.applied.body
+            trial.applied.try_body()
         except Inapplicable as error:
             failures.append((trial, error))
         if len(failures) >= FAILURES:

@@ -61,6 +61,11 @@ class Step:
     def argument(self, name: str) -> Any:
         return dict(self.arguments)[name]
 
+    def labelled(self, name: str) -> Step:
+        return Step(
+            self.op, self.inputs, self.sizes, self.name, self.arguments, self.batched, self.element, name
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -134,10 +139,12 @@ class Tape:
         batched: bool = True,
         element: str = "float",
     ) -> int:
-        if prod(sizes) > MAX_ELEMENTS:
-            raise Inapplicable(f"an intermediate value of {prod(sizes):,} elements", self.span)
+        total = prod(sizes)
+        if total > MAX_ELEMENTS:
+            raise Inapplicable(f"an intermediate value of {total:,} elements", self.span)
         number = len(self.steps)
-        self._classify(number, op, inputs, batched)
+        if not batched or self.drawn or op in STARTING:
+            self._classify(number, op, inputs, batched)
         self.steps.append(Step(op, inputs, sizes, name, arguments, batched, element))
         return number
 
@@ -169,10 +176,11 @@ class Tape:
     ) -> Value:
         """A step with names for its axes; it depends on the input where an operand does, and is of the element
         type of the first one where nothing else is said."""
-        batched = any(value.batched for value in inputs)
+        batched = True in [value.batched for value in inputs]
         element = element or inputs[0].element
-        step = self.step(op, tuple(value.step for value in inputs), tuple(sizes), name, arguments, batched, element)
-        return Value(step, tuple(axes), tuple(sizes), batched, element)
+        sizes = tuple(sizes)
+        step = self.step(op, tuple([value.step for value in inputs]), sizes, name, arguments, batched, element)
+        return Value(step, tuple(axes), sizes, batched, element)
 
     def constant(self, value: float) -> int:
         return self.step("number", (), (), "", (("value", value),), batched=False)
@@ -186,16 +194,16 @@ class Tape:
 
     def opaque(self, op: str, row: Row, arguments: dict[str, Any], values: Sequence[Value], span: Span) -> Value:
         """Layers and functions of torch take the written order of axes; their result has no names."""
-        if not all(value.batched for value in values):
+        if False in [value.batched for value in values]:
             raise fail("E416", f"`{row.name}` is applied to what depends on the input", span)
         elements.only(row.name, values, (row.element,), span)
         try:
-            facts: Facts = row.facts(arguments, *(value.sizes for value in values))
+            facts: Facts = row.facts(arguments, *[value.sizes for value in values])
         except Inapplicable as error:
             raise Inapplicable(error.reason, span) from None
-        inputs = tuple(value.step for value in values)
+        inputs = tuple([value.step for value in values])
         step = self.step(op, inputs, facts.sizes, row.name, tuple(arguments.items()))
-        parameters = sum(prod(shape) for shape in facts.weights.values())
+        parameters = sum(map(prod, facts.weights.values()))
         self.charges[step] = Charge(parameters, facts.macs, row.needs_several_values)
         keeps = op == "function" and len(values) == 1 and facts.sizes == values[0].sizes
         return Value(step, values[0].axes if keeps else (None,) * len(facts.sizes), facts.sizes, True)
@@ -219,24 +227,23 @@ class Tape:
             return operands[0]
         order = self.merged_axes(tensors, span)
         aligned = [self.align(v, order) if isinstance(v, Value) else v for v in operands]
-        batched = any(v.batched for v in tensors)
-        ordered = sorted(tensors, key=lambda v: not v.batched)
-        sizes = ordered[0].sizes if order is None else tuple(order.values())
-        axes = ordered[0].axes if order is None else tuple(order)
-        inputs = tuple(v.step if isinstance(v, Value) else self.constant(v) for v in aligned)
-        step = self.step("pointwise", inputs, sizes, name, (), batched, element)
-        return Value(step, axes, sizes, batched, element)
+        first = _batched_first(tensors)[0]
+        sizes = first.sizes if order is None else tuple(order.values())
+        axes = first.axes if order is None else tuple(order)
+        inputs = tuple([v.step if isinstance(v, Value) else self.constant(v) for v in aligned])
+        step = self.step("pointwise", inputs, sizes, name, (), first.batched, element)
+        return Value(step, axes, sizes, first.batched, element)
 
     def merged_axes(self, tensors: list[Value], span: Span) -> dict[str, int] | None:
         """Axes of the result with their sizes, the input-dependent operand first; None: by position."""
-        if any(axis is None for v in tensors for axis in v.axes):
+        if any([None in v.axes for v in tensors]):
             first = tensors[0]
             for other in tensors[1:]:
                 if other.sizes != first.sizes:
                     raise Inapplicable(f"{list(first.sizes)} and {list(other.sizes)} differ", span)
             return None
         sizes: dict[str, int] = {}
-        for value in sorted(tensors, key=lambda v: not v.batched):
+        for value in _batched_first(tensors):
             for axis, size in zip(value.axes, value.sizes, strict=True):
                 assert axis is not None
                 if sizes.setdefault(axis, size) != size:
@@ -244,7 +251,7 @@ class Tape:
         return sizes
 
     def align(self, value: Value, order: dict[str, int] | None) -> Value:
-        if order is None:
+        if order is None or value.axes == tuple(order):
             return value
         wanted = [axis for axis in order if axis in value.axes]
         value = self.permute(value, [value.axes.index(axis) for axis in wanted])
@@ -312,6 +319,8 @@ class Tape:
                 x for x in (missing and f"{missing} is left over", extra and f"{extra} is not there") if x
             )
             raise fail("E418", f"a layout names every axis once: {said or 'a name stands twice'}", span)
+        if [*value.axes] == names and len(groups) == len(names) and [] not in groups:
+            return value
         value = self.permute(value, [value.axes.index(name) for name in names])
         axes: list[str | None] = []
         for group in groups:
@@ -319,7 +328,7 @@ class Tape:
                 value = self.flatten(value, len(axes), len(group))
             if group:
                 axes.append(group[0] if len(group) == 1 else None)
-        value = replace(value, axes=tuple(axes))
+        value = Value(value.step, tuple(axes), value.sizes, value.batched, value.element)
         single = [i for i, group in enumerate(groups) if not group]
         if not single:
             return value
@@ -351,6 +360,13 @@ class Tape:
         return Value(value.step, tuple(axes), value.sizes, value.batched, value.element)
 
 
+def _batched_first(values: list[Value]) -> list[Value]:
+    """Those that depend on the input before the others."""
+    if len(values) < 2 or values[0].batched and False not in [v.batched for v in values[1:]]:
+        return values
+    return [v for v in values if v.batched] + [v for v in values if not v.batched]
+
+
 def _is_one(factor: Value | float, value: Value, element: str) -> bool:
     """Whether `value` times, by or to the power of `factor` is the value itself."""
     return isinstance(factor, int | float) and factor == 1 and element == value.element
@@ -367,8 +383,8 @@ def _fill_open(sizes: list[int], total: int, span: Span) -> list[int]:
 
 def distinct(axes: Sequence[str | None], span: Span) -> None:
     names = [name for name in axes if name is not None]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise fail("E418", f"two axes are called `{twice}`", span, help="name one of them otherwise: `x[i, j]`")
 
 

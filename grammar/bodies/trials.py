@@ -45,6 +45,9 @@ _SMALL = (0, 1, 1, 2, 2, 3, 4, 6)
 _EDGE_SIZES = (1, 1, 2, 2, 3, 4)
 _EDGE_ARGUMENTS = (0, 1, 1, 2, 2, 3, 4)
 _LARGEST_EDGE = 4096
+_WHOLE = ("int", "bool", None)
+_TELLING = (*_WHOLE, "fn")
+"""Kinds of parameters that what a body makes of sizes can hang on."""
 
 Draw: TypeAlias = Callable[[], int]
 
@@ -59,7 +62,7 @@ class Trial:
 
 def apart(operator: Operator, kinds: Kinds, rounds: int = 1) -> Iterator[Trial]:
     """Uses at sizes that are pairwise different, until the last one has been asked for often enough to believe it."""
-    parameters = len(operator.parameters)
+    parameters = _telling(operator)
     seen = _Values(operator)
     for made, (tried, trial) in enumerate(_fitting(operator, kinds, TRIES, _shuffled)):
         patient = tried < rounds * PATIENCE * (1 + parameters) and not seen.enough()
@@ -80,9 +83,13 @@ def at_the_edge(operator: Operator, kinds: Kinds) -> Iterator[Trial]:
         return size, _one_of(arguments, random)
 
     far = sum(size > max(_EDGE_ARGUMENTS) + 1 for size in near)
-    count = len(each) + EDGES * (1 + len(operator.parameters)) + EACH_NUMBER * far
+    count = len(each) + EDGES * (1 + _telling(operator)) + EACH_NUMBER * far
     for _, trial in _fitting(operator, kinds, count, draws):
         yield trial
+
+
+def _telling(operator: Operator) -> int:
+    return sum(p.kind in _TELLING for p in operator.parameters)
 
 
 def trials(operator: Operator, kinds: Kinds, most: int) -> Iterator[Trial]:
@@ -95,7 +102,7 @@ class _Values:
     """The values that optional parameters had in draws that fit: a default alone proves nothing of them."""
 
     def __init__(self, operator: Operator) -> None:
-        optional = [p.name for p in operator.parameters if p.default is not None and p.kind in ("int", "bool", None)]
+        optional = [p.name for p in operator.parameters if p.default is not None and p.kind in _WHOLE]
         self.seen: dict[str, set[Any]] = {name: set() for name in optional}
 
     def add(self, arguments: Mapping[str, Any]) -> None:
