@@ -92,7 +92,12 @@ def build_dim(dim: s.Dim, bound: set[str]) -> Callable[[Bindings, list[Size]], N
             return lambda env, shape: shape.extend(_run(run(env), dim.span))
         case s.Name(name):
             _known(name, dim, bound)
-            return lambda env, shape: shape.append(check_size(env[name], dim))
+
+            def named(env: Bindings, shape: list[Size]) -> None:
+                size = env[name]
+                shape.append(size if type(size) is int and 1 <= size <= MAX_SIZE else check_size(size, dim))
+
+            return named
         case s.Group(items):
             parts = [build_dim(item.value, bound) for item in items]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from ein.grammar import cfg
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, fail
 from ein.grammar.host import MODULE, registered
-from ein.grammar.load import Module
+from ein.grammar.load import Module, library_file
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import nearest
 from ein.grammar.patterns import KIND
@@ -20,12 +21,12 @@ from ein.grammar.signatures import operator
 class Declarations:
     """`scope` is that of the root file; `modules` are all that were read, the imported before those that import."""
 
-    def __init__(self, module: Module, diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, module: Module, diagnostics: list[Diagnostic], root: bool = True) -> None:
         self.module = module
         self.diagnostics = diagnostics
         self.scopes: dict[int, Scope] = {}
         self.modules: list[Module] = []
-        self.scope = self._scope(module, True)
+        self.scope = self._scope(module, root)
 
     def operators(self) -> list[tuple[cfg.Operator, ...]]:
         """Those that are declared in the root file."""
@@ -34,6 +35,12 @@ class Declarations:
     def _scope(self, module: Module, root: bool = False) -> Scope:
         if id(module) in self.scopes:
             return self.scopes[id(module)]
+        if module.library and not module.imports and module is not self.module:
+            scope, found = _of_library(module.name)
+            self.diagnostics += found
+            self.modules.append(module)
+            self.scopes[id(module)] = scope
+            return scope
         scope = self.scopes[id(module)] = Scope(module.name)
         imported: dict[str, s.Import] = {}
         for statement, other in module.imports:
@@ -155,6 +162,13 @@ class Declarations:
 
     def _report(self, error: EinError) -> None:
         self.diagnostics += error.diagnostics
+
+
+@cache
+def _of_library(name: str) -> tuple[Scope, list[Diagnostic]]:
+    """What a module of the library declares that imports nothing: made once in a process, and never changed."""
+    found: list[Diagnostic] = []
+    return Declarations(Module(name, library_file(name)[0]), found, False).scope, found
 
 
 def _add_registered(scope: Scope) -> None:

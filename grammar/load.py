@@ -27,6 +27,8 @@ class Module:
     name: str
     file: s.File
     imports: list[tuple[s.Import, Module]] = field(default_factory=list)
+    library: bool = False
+    """Whether its text is the library's, the same as long as the process lives."""
 
 
 def library_names() -> list[str]:
@@ -119,7 +121,7 @@ class _Loader:
         """Of a text, or without one of the library's module `key`."""
         file, found = library_file(key) if source is None else parse(source)
         self.diagnostics += found or _unversioned(file)
-        module = self.loaded[key] = Module(file.source.name, file)
+        module = self.loaded[key] = Module(file.source.name, file, library=source is None)
         for statement in file.statements:
             if isinstance(statement, s.Import):
                 try:

@@ -7,6 +7,7 @@ Evaluation is bounded: integers stay within 64 bits, sets within `MAX_SET` value
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -207,22 +208,21 @@ def _bounded(value: Any, expr: s.Expr) -> Any:
 
 
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "//": lambda a, b: a // b,
-    "%": lambda a, b: a % b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
 }
 
 
 def _binary(expr: s.Binary) -> Evaluate:
     left, right = compile_expr(expr.left), compile_expr(expr.right)
-    operator = expr.operator
-    match operator:
+    match expr.operator:
         case "and":
             return lambda env: left(env) and right(env)
         case "or":
@@ -238,26 +238,26 @@ def _binary(expr: s.Binary) -> Evaluate:
         case "^":
             raise _no_power(expr.span)
         case _:
-            return _arithmetic(expr, left, right, _OPERATIONS[operator])
+            return _arithmetic(expr, left, right, _OPERATIONS[expr.operator])
 
 
 def _no_power(span: Span) -> EinError:
     return fail("E205", "`^` makes copies of a term; a power is written `**`", span)
 
 
-def calculate(operator: s.BinaryOperator, left: Any, right: Any, span: Span) -> Any:
-    """What the expression `left operator right` gives, or raises."""
-    if operator == "^":
+def calculate(sign: s.BinaryOperator, left: Any, right: Any, span: Span) -> Any:
+    """What the expression `left sign right` gives, or raises."""
+    if sign == "^":
         raise _no_power(span)
     try:
-        return _of_two(operator)({"left": left, "right": right})
+        return _of_two(sign)({"left": left, "right": right})
     except Inapplicable as error:
         raise Inapplicable(error.text, span, error.values) from None
 
 
 @cache
-def _of_two(operator: s.BinaryOperator) -> Evaluate:
-    return compile_expr(s.Binary(operator, s.Name("left"), s.Name("right")))
+def _of_two(sign: s.BinaryOperator) -> Evaluate:
+    return compile_expr(s.Binary(sign, s.Name("left"), s.Name("right")))
 
 
 def _arithmetic(expr: s.Binary, left: Evaluate, right: Evaluate, operation: Callable[[Any, Any], Any]) -> Evaluate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +72,10 @@ class Operator:
     @cached_property
     def names(self) -> frozenset[str]:
         return frozenset(parameter.name for parameter in self.parameters)
+
+    @cached_property
+    def parameter_kinds(self) -> Mapping[str, str | None]:
+        return {parameter.name: parameter.kind for parameter in self.parameters}
 
     @cached_property
     def is_free(self) -> bool:
@@ -146,7 +150,7 @@ def _weighs(node: Any) -> bool:
         case tuple():
             return any(map(_weighs, node))
         case s.Node():
-            return any(_weighs(getattr(node, each.name)) for each in fields(node) if each.name != "span")
+            return any(map(_weighs, s.parts(node)))
         case _:
             return False
 
@@ -317,7 +321,7 @@ class Application:
         for operator, arguments in self.forms:
             try:
                 applied = operator.apply(arguments, input)
-                if operator not in self.tried or any(leaf.element != "float" for leaf in leaves(input)):
+                if operator not in self.tried or any([leaf.element != "float" for leaf in leaves(input)]):
                     applied.try_body()  # refuses arguments such as `p = -1`, and what is for floats alone
                     self.tried.add(operator)
                 return applied

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
 from ein.grammar import cfg
@@ -60,8 +60,8 @@ def _plain(node: Any, names: dict[str, str]) -> Any:
         case cfg.Operator():
             return id(node)
         case _ if is_dataclass(node):
-            kept = [field.name for field in fields(node) if field.name != "span"]
-            return type(node).__name__, *(_plain(getattr(node, name), names) for name in kept)
+            kept = [name for name in type(node).__match_args__ if name != "span"]
+            return type(node).__name__, *[_plain(getattr(node, name), names) for name in kept]
         case _:
             return node
 

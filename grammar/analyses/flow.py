@@ -28,6 +28,10 @@ Use: TypeAlias = Callable[[cfg.RuleUse, Shape, Mapping[str, Any]], tuple[Shapes,
 """What a rule comes to at a shape; the refusal where its signature takes no such shape."""
 
 
+Given: TypeAlias = tuple[tuple[str, Any], ...]
+"""The arguments of an operator, by name; one that is not known, or of another kind, is `OPEN`."""
+
+
 class Terms:
     """`exact`: shapes are types, and stay types; raises Exhausted where they cannot."""
 
@@ -36,12 +40,15 @@ class Terms:
         self.exact = exact
         self.use = use
         self.made: dict[Any, frozenset[Shape]] = {}
+        self.fixed: dict[int, Given] = {}
 
     def flow(self, term: cfg.Term, shapes: Shapes, frame: Frame) -> Shapes:
         """What comes out; nothing if nothing can."""
         if not shapes:
             return set()
         match term:
+            case cfg.Use():
+                return {found for shape in shapes for found in self._operator(term, shape, frame)}
             case cfg.Series(parts):
                 for part in parts:
                     shapes = self.flow(part, shapes, frame)
@@ -57,8 +64,6 @@ class Terms:
 
     def _one(self, term: cfg.Term, shape: Shape, frame: Frame) -> Iterable[Shape]:
         match term:
-            case cfg.Use():
-                return self._operator(term, shape, frame)
             case cfg.RuleUse():
                 return self._rule(term, shape, frame)
             case cfg.Parallel():
@@ -73,31 +78,39 @@ class Terms:
                 flow, *values = self._members(shape, len(names) + 1) or (Anything(),) * (len(names) + 1)
                 frame.variables.update((name, {found}) for name, found in zip(names, values, strict=True))
                 return self.flow(body, {flow}, frame)
-            case cfg.Series() | cfg.Let() | cfg.Variable():
+            case cfg.Use() | cfg.Series() | cfg.Let() | cfg.Variable():
                 return self.flow(term, {shape}, frame)
 
     # --- operators
 
     def _operator(self, term: cfg.Use, shape: Shape, frame: Frame) -> Iterable[Shape]:
-        given = {name: value(argument, frame.env) for name, argument in term.arguments}
-        kinds = {parameter.name: parameter.kind for parameter in term.overloads[0].parameters}
-        given = {name: v if is_kind(v, kinds[name]) else OPEN for name, v in given.items()}
-        if isinstance(shape, Tensor | Bundle) and OPEN not in given.values():
-            return self._applied(term, tuple(given.items()), shape, frame)
-        key = (term.overloads, tuple(given.items()), shape)
+        given = self._given(term, frame.env)
+        if isinstance(shape, Tensor | Bundle) and all([each is not OPEN for _, each in given]):
+            return self._applied(term, given, shape, frame)
+        key = (term.overloads, given, shape)
         found = self.made.get(key)
         if found is None:
-            overloads = [operator for operator in term.overloads if given.keys() <= operator.names]
-            found = frozenset().union(*(outcomes(op, arguments(op, given), shape) for op in overloads))
+            named = dict(given)
+            overloads = [operator for operator in term.overloads if named.keys() <= operator.names]
+            found = frozenset().union(*(outcomes(op, arguments(op, named), shape) for op in overloads))
             self.made[key] = found
         if not found:
             signatures = " or ".join(f"`{_signature(operator)}`" for operator in term.overloads)
             frame.refuse(term.span, "`{}` takes {}, and what comes is {}", term.overloads[0].name, signatures, shape)
         return found
 
-    def _applied(
-        self, term: cfg.Use, given: tuple[tuple[str, Any], ...], type: Tensor | Bundle, frame: Frame
-    ) -> Iterable[Shape]:
+    def _given(self, term: cfg.Use, env: Mapping[str, Any]) -> Given:
+        """Worked out once where it needs no names."""
+        found = self.fixed.get(id(term))
+        if found is None:
+            kinds = term.overloads[0].parameter_kinds
+            values = [(name, value(argument, env)) for name, argument in term.arguments]
+            found = tuple([(name, each if is_kind(each, kinds[name]) else OPEN) for name, each in values])
+            if not any(argument.names for _, argument in term.arguments):
+                self.fixed[id(term)] = found
+        return found
+
+    def _applied(self, term: cfg.Use, given: Given, type: Tensor | Bundle, frame: Frame) -> Iterable[Shape]:
         application = self.grammar.application(term.overloads, given)
         try:
             found = application.look(type)
@@ -119,15 +132,20 @@ class Terms:
 
     def _rule(self, term: cfg.RuleUse, shape: Shape, frame: Frame) -> Iterable[Shape]:
         frame.applies = True
+        if not term.packed:
+            return self._used(term, shape, shape, frame)
         found: Shapes = set()
         for packed in self._products([{shape}, *(frame.variables[name] for name in term.packed)]):
-            outputs, refusal = self.use(term, beside(packed) if term.packed else shape, frame.env)
-            found |= outputs
-            if not outputs:
-                text = "nothing that `{}` can be type-checks on {!r}"
-                nothing = Refusal(term.span, text, (known_name(term.rule), shape), term.rule)
-                frame.refusal = replace(refusal, span=term.span) if refusal else nothing
+            found |= self._used(term, beside(packed), shape, frame)
         return found
+
+    def _used(self, term: cfg.RuleUse, input: Shape, shape: Shape, frame: Frame) -> Shapes:
+        outputs, refusal = self.use(term, input, frame.env)
+        if not outputs:
+            text = "nothing that `{}` can be type-checks on {!r}"
+            nothing = Refusal(term.span, text, (known_name(term.rule), shape), term.rule)
+            frame.refusal = replace(refusal, span=term.span) if refusal else nothing
+        return outputs
 
     def _macro(self, term: cfg.Expanded, shape: Shape, frame: Frame) -> Iterable[Shape]:
         if term.match is None or term.signature is None:

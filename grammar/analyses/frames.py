@@ -100,10 +100,11 @@ def claimed(
     if goal is None or signature is None or signature.output is None:
         return found
     met: Shapes = set()
+    typed = replace(goal, live=False) if goal.live else goal
     for shape in found:
         if isinstance(shape, Tensor | Bundle) and way.known is None:
             try:
-                met.add(replace(goal, live=False).meet(way.env, shape, name))
+                met.add(typed.meet(way.env, shape, name))
             except Inapplicable as error:
                 frame.refuse(error.span or goal.span, "{}", Said(error))
             continue

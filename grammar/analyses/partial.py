@@ -42,7 +42,9 @@ class Nodes:
 
     def use(self, rule: str, arguments: Sequence[Formula], env: Mapping[str, Any]) -> Node:
         """The node of a use of a rule."""
-        values = tuple(value(argument, env) for argument in arguments)
+        if not arguments:
+            return rule, ()
+        values = tuple([value(argument, env) for argument in arguments])
         seen = self.seen.setdefault(rule, set())
         if values not in seen and len(seen) >= MAX_VALUES:
             return rule, (OPEN,) * len(values)
@@ -58,12 +60,14 @@ class Nodes:
 
 def closed(alternative: cfg.Alternative, names: set[str]) -> cfg.Alternative:
     """Without the choices, and without the weight, that need names which are open."""
+    weight = alternative.weight
+    if not alternative.choices and (weight is None or weight.names <= names):
+        return alternative
     choices = []
     for choice in alternative.choices:
         if choice.values.names <= names:
             choices.append(choice)
             names = {*names, choice.name}
-    weight = alternative.weight
     if weight is not None and not weight.names <= names:
         weight = constant(1)
     return replace(alternative, choices=tuple(choices), weight=weight)

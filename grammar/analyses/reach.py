@@ -166,15 +166,18 @@ class _Flow:
         return entry.outputs, entry.refusal
 
     def _entry(self, node: Node, shape: Shape) -> Entry:
-        if (node, shape) not in self.entries and self.shapes.get(node, 0) >= self.most:
+        found = self.entries.get((node, shape))
+        if found is not None:
+            return found
+        met = self.shapes.get(node, 0)
+        if met >= self.most:
             if self.exact:
                 raise Exhausted
-            shape = Anything()
-        found = self.entries.get((node, shape))
-        if found is None:
-            self.shapes[node] = self.shapes.get(node, 0) + 1
-            found = self.entries[node, shape] = Entry()
-            self.waiting[node, shape] = None
+            if shape != Anything():
+                return self._entry(node, Anything())
+        self.shapes[node] = met + 1
+        found = self.entries[node, shape] = Entry()
+        self.waiting[node, shape] = None
         return found
 
     def _visit(self, key: Key) -> None:

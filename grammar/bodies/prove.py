@@ -35,6 +35,8 @@ def _prove_one(operator: Operator, kinds: Kinds) -> Diagnostic | None:
             _, failures = _tested(apart(operator, kinds, 2))
         else:
             more, failures = _tested(at_the_edge(operator, kinds))
+            if failures or not tested + more:
+                more, failures = _tested(at_the_edge(operator, kinds, 2))
             tested += more
     except EinError as error:
         return error.diagnostics[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ein.grammar.bodies.expressions import Expressions
@@ -194,6 +194,5 @@ def _names(node: Any) -> Iterator[str]:
             for each in node:
                 yield from _names(each)
         case s.Node():
-            for each in fields(node):
-                if each.name != "span":
-                    yield from _names(getattr(node, each.name))
+            for each in s.parts(node):
+                yield from _names(each)

@@ -33,36 +33,47 @@ class Token(NamedTuple):
     end: int
 
 
+_SIGN = "SIGN"
+_SKIPPED = "SPACE"
+
+
 @cache
 def _scanner() -> re.Pattern[str]:
+    """Blanks, and behind them one token or the end of the text: something always matches."""
     table = load()
-    signs = {name: re.escape(text) for text, name in table.signs.items()}
-    return re.compile(
-        "|".join(f"(?P<{name}>{p})" for name, p in {**table.patterns, **signs, **_BAD}.items()), re.DOTALL
-    )
+    words = {name: pattern for name, pattern in table.patterns.items() if name != _SKIPPED}
+    kinds = {**words, _SIGN: "|".join(map(re.escape, table.signs)), **_BAD, END.strip("$"): r"\Z"}
+    either = "|".join(f"(?P<{name}>{pattern})" for name, pattern in kinds.items())
+    return re.compile(f"(?:{table.patterns[_SKIPPED]})?(?:{either})", re.DOTALL)
 
 
 def tokenize(source: Source, limit: int = sys.maxsize) -> tuple[list[Token], list[Comment]]:
     """The tokens, the last one of kind `END` and empty, and apart from them the comments.
 
     Linear time; never raises. Reading stops where there are `limit` tokens."""
-    words = load().words
+    table = load()
+    words, signs = table.words, table.signs
     text = source.text
     tokens: list[Token] = []
     comments: list[Comment] = []
+    new = tuple.__new__  # what `Token(…)` calls
     end = 0
     for match in _scanner().finditer(text, 1 if text.startswith("\ufeff") else 0):
         kind = str(match.lastgroup)
-        if kind == "SPACE":
-            continue
-        start, stop = match.span()
+        start, stop = match.span(kind)
+        if start == stop:
+            break
         if kind == "COMMENT":
             comments.append(_comment(source, start, stop))
             continue
-        written = match[0]
         if len(tokens) == limit:
             break
-        tokens.append(Token(words.get(written, kind) if kind == "NAME" else kind, written, start, stop))
+        written = text[start:stop]
+        if kind == "NAME":
+            kind = words.get(written, kind)
+        elif kind == _SIGN:
+            kind = signs[written]
+        tokens.append(new(Token, (kind, written, start, stop)))
         end = stop
     tokens.append(Token(END, "", end, end))
     return tokens, comments

@@ -9,19 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
+from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span
 from ein.grammar.notation import syntax as s
-from ein.grammar.notation.actions import ACTIONS, NESTING, Action
 from ein.grammar.notation.lexer import BAD_CHARACTER, BAD_WORD, Token, first_of_line, tokenize
 from ein.grammar.notation.mistakes import BRACKETS, STATEMENT_KINDS, Mistake, describe, not_a_statement
-from ein.grammar.notation.table import END, Rule, Table, load
+from ein.grammar.notation.reductions import MAX_NESTING, Symbols, reductions, too_deep
+from ein.grammar.notation.table import END, Table, load
 
 MAX_BYTES = 2**20
 MAX_TOKENS = 250_000
-MAX_NESTING = 100
 MAX_REPORTS = 100
 
 _MISFIT = sys.maxsize
@@ -73,17 +71,15 @@ def _parse_alone(source: Source, symbol: str) -> tuple[Any, list[Diagnostic]]:
 def _pieces(source: Source, tokens: list[Token]) -> Iterator[tuple[int, int]]:
     """The ranges of tokens from one statement keyword at the beginning of a line to the next."""
     start = 0
-    for i in range(1, len(tokens)):
-        if tokens[i].kind == END or _begins_piece(source, tokens, i):
+    for i, (kind, *_) in enumerate(tokens):
+        if i and (kind == END or (kind in STATEMENT_KINDS and _begins_piece(source, tokens, i))):
             yield start, i
             start = i
 
 
 def _begins_piece(source: Source, tokens: list[Token], index: int) -> bool:
     """A keyword with such a sign behind it is a misnamed argument in a call of several lines."""
-    if tokens[index].kind not in STATEMENT_KINDS or not first_of_line(source, tokens, index):
-        return False
-    return tokens[index + 1].kind not in ("EQUAL", "COMMA", "RPAR")
+    return first_of_line(source, tokens, index) and tokens[index + 1].kind not in ("EQUAL", "COMMA", "RPAR")
 
 
 def _parse_piece(
@@ -135,17 +131,6 @@ class Unexpected(Exception):
         self.index = index
 
 
-_Symbol = tuple[Any, int, int, int]
-"""On the stack: the value, where it begins and ends in the text, and how deep its tree is."""
-
-
-@cache
-def _steps() -> list[tuple[Rule, bool, Action | None, int]]:
-    """For each production: itself, whether only the state changes, its action, and how much deeper it nests."""
-    rules = load().rules
-    return [(r, r.is_unit, ACTIONS[r.action] if r.action else None, r.action in NESTING) for r in rules]
-
-
 @dataclass(slots=True)
 class _Run:
     """One LALR(1) run over the tokens from `first` to `stop`, which a statement moves to where the next one begins."""
@@ -158,51 +143,37 @@ class _Run:
 
     def parse(self, symbol: str) -> Any:
         """Raises `Unexpected`; `EinError` for what is well formed and yet refused."""
-        rows, unit_chain, steps = self.table.rows, self.table.unit_chain, _steps()
-        states = [self.table.starts[symbol]]
-        symbols: list[_Symbol] = []
+        tokens, rows, unit_chain, steps = self.tokens, self.table.rows, self.table.unit_chain, reductions()
+        states, symbols = [self.table.starts[symbol]], Symbols(self.source)
         brackets = 0
         index = self.first
         while True:
-            kind, text, start, end = self.token(index)
+            kind, text, start, end = tokens[index] if index < self.stop else _end(tokens, self.stop)
             while (action := rows[states[-1]].get(kind, _MISFIT)) < 0:
-                rule, is_unit, act, level = steps[~action]
-                if is_unit:
+                step = steps[~action]
+                if step is None:
                     states[-1] = unit_chain(states[-2], states[-1], kind)
                     continue
-                del states[-rule.length :]
-                symbols.append(self._reduce(rule, act, level, symbols))
-                states.append(rows[states[-1]][rule.origin])
+                symbols.reduce(step)
+                del states[-step.length :]
+                states.append(rows[states[-1]][step.origin])
             if action == _MISFIT:
                 if kind not in STATEMENT_KINDS or symbol not in _STATEMENTS or not self.table.advance(states[:], END):
                     raise Unexpected(index)
                 self.stop = index
                 continue
             if kind == END:
-                return symbols[0][0]
+                return symbols.values[0]
             if kind in BRACKETS:
                 brackets += BRACKETS[kind]
                 if brackets > MAX_NESTING:
-                    raise _too_deep(Span(self.source, start, end))
+                    raise too_deep(Span(self.source, start, end))
             states.append(action)
-            symbols.append((text, start, end, 0))
+            symbols.push(text, start, end)
             index += 1
 
     def token(self, index: int) -> Token:
         return self.tokens[index] if index < self.stop else _end(self.tokens, self.stop)
-
-    def _reduce(self, rule: Rule, act: Action | None, level: int, symbols: list[_Symbol]) -> _Symbol:
-        """Take the symbols of the production off the stack and make one of them."""
-        parts = symbols[-rule.length :]
-        del symbols[-rule.length :]
-        start, end = parts[0][1], parts[-1][2]
-        depth = max([part[3] for part in parts]) + level
-        if depth > MAX_NESTING:
-            raise _too_deep(Span(self.source, start, end))
-        children = _children(rule, parts)
-        if act is not None:
-            return act(Span(self.source, start, end), *children), start, end, depth
-        return (children if rule.repetition else children[0]), start, end, depth
 
     def mistake(self, symbol: str, index: int) -> Mistake:
         """What is known about the token at `index`, which did not fit. The tokens before it are run once more
@@ -215,33 +186,10 @@ class _Run:
         return Mistake(self.source, before, self.token(index), after, self.table.accepted(states))
 
 
-def _children(rule: Rule, parts: list[_Symbol]) -> list[Any]:
-    """The children that the production keeps. A list that begins them is extended in place."""
-    picks, spread = rule.picks, rule.spread
-    if not spread:
-        return [None if pick < 0 else parts[pick][0] for pick in picks]
-    children: list[Any] = parts[picks[0]][0] if picks[0] in spread else [parts[picks[0]][0]]
-    for pick in picks[1:]:
-        if pick in spread:
-            children += parts[pick][0]
-        else:
-            children.append(None if pick < 0 else parts[pick][0])
-    return children
-
-
 def _end(tokens: list[Token], index: int) -> Token:
     """The end of the text that stops before `index`: right behind the last token."""
     place = tokens[index - 1].end if index else 0
     return Token(END, "", place, place)
-
-
-def _too_deep(span: Span) -> EinError:
-    return fail(
-        "E107",
-        f"this is nested deeper than {MAX_NESTING} levels",
-        span,
-        help="give a part of it a name: `def` for a term, `let` for a value",
-    )
 
 
 def _read(source: Source) -> tuple[list[Token], list[s.Comment], Diagnostic | None]:

@@ -7,7 +7,7 @@ which is the checker's business. Every node has a span, which takes no part in e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ein.grammar.diagnostics import NOWHERE, Source, Span
 
@@ -15,6 +15,12 @@ from ein.grammar.diagnostics import NOWHERE, Source, Span
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+def parts(node: Node) -> list[Any]:
+    """What a node is made of, in the order written: nodes, tuples, words, flags, None."""
+    names: tuple[str, ...] = type(node).__match_args__
+    return [getattr(node, name) for name in names]
 
 
 # --- expressions: atoms
