@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from typing import Any
 
 from ein.grammar import cfg
@@ -10,11 +11,9 @@ from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, nearest
 
 
-def required(operator: cfg.Operator) -> set[str]:
-    return {p.name for p in operator.parameters if p.default is None}
-
-
-def takes(names: list[str], required: set[str], arguments: tuple[s.Argument, ...]) -> bool:
+def takes(names: Sequence[str], required: Set[str], arguments: tuple[s.Argument, ...]) -> bool:
+    if not arguments:
+        return not required
     positional = [a for a in arguments if a.name is None or (a.choice and a.name not in names)]
     named = [a.name for a in arguments if a.name is not None]
     if len(positional) > len(names) or any(name not in names for name in named):
@@ -23,7 +22,9 @@ def takes(names: list[str], required: set[str], arguments: tuple[s.Argument, ...
     return len(set(given)) == len(given) and required <= set(given)
 
 
-def bind(names: list[str], arguments: tuple[s.Argument, ...]) -> dict[str, s.Argument]:
+def bind(names: Sequence[str], arguments: tuple[s.Argument, ...]) -> dict[str, s.Argument]:
+    if not arguments:
+        return {}
     positional = [a for a in arguments if a.name is None]
     return dict(zip(names, positional, strict=False)) | {a.name: a for a in arguments if a.name is not None}
 

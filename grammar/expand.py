@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain, count
 
 from ein.grammar import cfg
-from ein.grammar.arguments import bind, bind_declared, check_kind, required, takes, weight_is_sane, wrong_arguments
+from ein.grammar.arguments import bind, bind_declared, check_kind, takes, weight_is_sane, wrong_arguments
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, Span, fail
 from ein.grammar.macros import Macros, MacroUse, claim_of
 from ein.grammar.misplaced import LetNames, term_meant, written
@@ -213,6 +213,12 @@ class Expander:
 
     def _dispatch(self, expr: s.Expr, context: Context, found: list[cfg.Choice]) -> cfg.Term:
         match expr:
+            case s.Name(name):
+                return self._named(name, (), context, found, expr.span)
+            case s.Call(s.Name(name), arguments):
+                return self._named(name, arguments, context, found, expr.span)
+            case s.Camel(name):
+                return self._rule_use(name, (), context, expr.span, found)
             case s.Sequence(parts):
                 return cfg.Series(self._all(parts, context, found), expr.span)
             case s.Branches(parts):
@@ -224,12 +230,6 @@ class Expander:
                 return self._bound(binders, body, context, found)[0]
             case s.Alternatives() | s.Alternative():
                 return self._group(expr, context)
-            case s.Name(name):
-                return self._named(name, (), context, found, expr.span)
-            case s.Call(s.Name(name), arguments):
-                return self._named(name, arguments, context, found, expr.span)
-            case s.Camel(name):
-                return self._rule_use(name, (), context, expr.span, found)
             case s.Call(s.Camel(name), arguments):
                 return self._rule_use(name, arguments, context, expr.span, found)
             case s.Unary("tied", _):
@@ -363,16 +363,15 @@ class Expander:
         found: list[cfg.Choice],
         span: Span,
     ) -> cfg.Term:
-        fitting = [op for op in overloads if takes([p.name for p in op.parameters], required(op), arguments)]
+        fitting = [op for op in overloads if takes(op.order, op.required, arguments)]
         if not fitting:
             raise wrong_arguments(overloads[0].name, overloads[0].parameters, arguments, span)
-        parameters = {p.name: p for p in fitting[0].parameters}
-        bound = bind([p.name for p in fitting[0].parameters], arguments)
+        bound = bind(fitting[0].order, arguments)
         given = []
-        for name in parameters:
-            if name in bound:
-                value = self._argument(bound[name], parameters[name], context, found)
-                given.append((name, value))
+        for parameter in fitting[0].parameters if bound else ():
+            if parameter.name in bound:
+                value = self._argument(bound[parameter.name], parameter, context, found)
+                given.append((parameter.name, value))
         return cfg.Use(tuple(fitting), tuple(given), span)
 
     def _argument(

@@ -86,6 +86,8 @@ class Formula:
 
 def formula(expr: s.Expr, names: frozenset[str] | None = None) -> Formula:
     """Compiles `expr`. With `names` (those that may occur), an unknown one is an error."""
+    if isinstance(expr, s.Number):
+        return Formula(expr, compile_expr(expr), frozenset())
     used = free_names(expr)
     if names is not None:
         for name, span in used.items():

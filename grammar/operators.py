@@ -70,8 +70,17 @@ class Operator:
         return self.declaration.name
 
     @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @cached_property
     def names(self) -> frozenset[str]:
-        return frozenset(parameter.name for parameter in self.parameters)
+        return frozenset(self.order)
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        return frozenset(parameter.name for parameter in self.parameters if parameter.default is None)
 
     @cached_property
     def parameter_kinds(self) -> Mapping[str, str | None]:

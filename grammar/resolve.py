@@ -58,7 +58,7 @@ class Resolver:
         self.grow(expr.span)
         resolve = self.resolve
         match expr:
-            case s.Name("rank"):
+            case s.Number() | s.Percent() | s.String() | s.Boolean() | s.Name("rank"):
                 return expr
             case s.Name(name):
                 return self._name(name, expr, context)
@@ -79,8 +79,6 @@ class Resolver:
             case s.Alternative(body, (), None, guard, otherwise) if guard is not None and otherwise is not None:
                 parts = (resolve(body, context), resolve(guard, context), resolve(otherwise, context))
                 return s.Alternative(parts[0], (), None, parts[1], parts[2], span=expr.span)
-            case s.Number() | s.Percent() | s.String() | s.Boolean():
-                return expr
             case _:
                 raise fail("E205", "a number or condition is expected here", expr.span)
 
@@ -103,14 +101,15 @@ class Resolver:
                 raise fail("E203", f"there is no value named `{name}` here", expr.span, help=nearest(name, known))
 
     def _all(self, arguments: tuple[s.Argument, ...], context: Context) -> tuple[s.Argument, ...]:
-        return tuple(replace(argument, value=self.resolve(argument.value, context)) for argument in arguments)
+        return tuple(s.Argument(self.resolve(a.value, context), a.name, a.choice, span=a.span) for a in arguments)
 
     def _item(self, item: s.Item, context: Context) -> s.Item:
         def maybe(expr: s.Expr | None) -> s.Expr | None:
             return None if expr is None else self.resolve(expr, context)
 
         first = self.resolve(item.first, context)
-        return replace(item, first=first, last=maybe(item.last), step=maybe(item.step), weight=maybe(item.weight))
+        last, step = maybe(item.last), maybe(item.step)
+        return s.Item(first, last, step, item.geometric, maybe(item.weight), span=item.span)
 
     def type(self, type: s.Type, context: Context) -> s.Type:
         match type:

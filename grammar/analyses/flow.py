@@ -85,7 +85,7 @@ class Terms:
 
     def _operator(self, term: cfg.Use, shape: Shape, frame: Frame) -> Iterable[Shape]:
         given = self._given(term, frame.env)
-        if isinstance(shape, Tensor | Bundle) and all([each is not OPEN for _, each in given]):
+        if isinstance(shape, Tensor | Bundle) and OPEN not in [each for _, each in given]:
             return self._applied(term, given, shape, frame)
         key = (term.overloads, given, shape)
         found = self.made.get(key)

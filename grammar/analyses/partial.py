@@ -6,7 +6,7 @@ is left out of the environment, and a guard that needs it may hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -58,7 +58,7 @@ class Nodes:
         return {**self.grammar.env, **{name: v for name, v in own.items() if v is not OPEN}}
 
 
-def closed(alternative: cfg.Alternative, names: set[str]) -> cfg.Alternative:
+def closed(alternative: cfg.Alternative, names: Set[str]) -> cfg.Alternative:
     """Without the choices, and without the weight, that need names which are open."""
     weight = alternative.weight
     if not alternative.choices and (weight is None or weight.names <= names):
@@ -93,7 +93,7 @@ def holds(guard: Formula | None, env: Mapping[str, Any]) -> bool:
 
 
 def value(argument: Formula, env: Mapping[str, Any]) -> Any:
-    if not argument.names <= env.keys():
+    if argument.names and not argument.names <= env.keys():
         return OPEN
     try:
         found = argument.evaluate(env)

@@ -216,7 +216,7 @@ class _Flow:
     def _rows(self, node: Node, rule: cfg.Rule, way: Way) -> Iterator[Row]:
         for index, alternative in enumerate(rule.alternatives):
             reasons: list[Inapplicable] = []
-            known = closed(alternative, {*way.env})
+            known = closed(alternative, way.env.keys())
             try:
                 found = list(islice(rows(self.space, known, way.env, reasons), MAX_ROWS + 1))
             except EinError:

@@ -22,7 +22,6 @@ from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import Bundle, Tensor, ValueType, leaves
 
-
 Trace: TypeAlias = tuple[Tape, list[int]]
 """All that a body computes, and the steps of its results."""
 

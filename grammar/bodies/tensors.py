@@ -362,7 +362,7 @@ class Tape:
 
 def _batched_first(values: list[Value]) -> list[Value]:
     """Those that depend on the input before the others."""
-    if len(values) < 2 or values[0].batched and False not in [v.batched for v in values[1:]]:
+    if len(values) < 2 or (values[0].batched and False not in [v.batched for v in values[1:]]):
         return values
     return [v for v in values if v.batched] + [v for v in values if not v.batched]
 

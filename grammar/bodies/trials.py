@@ -60,9 +60,11 @@ class Trial:
     applied: Applied
 
 
-def apart(operator: Operator, kinds: Kinds, rounds: int = 1) -> Iterator[Trial]:
-    """Uses at sizes that are pairwise different, until the last one has been asked for often enough to believe it."""
-    parameters = _counted(operator, rounds)
+def apart(operator: Operator, kinds: Kinds, rounds: int = 1, brief: bool = False) -> Iterator[Trial]:
+    """Uses at sizes that are pairwise different, until the last one has been asked for often enough to believe it.
+
+    `brief`: of parameters that no sizes can hang on, none is a reason for more."""
+    parameters = _counted(operator, brief)
     seen = _Values(operator)
     for made, (tried, trial) in enumerate(_fitting(operator, kinds, TRIES, _shuffled)):
         patient = tried < rounds * PATIENCE * (1 + parameters) and not seen.enough()
@@ -72,7 +74,7 @@ def apart(operator: Operator, kinds: Kinds, rounds: int = 1) -> Iterator[Trial]:
         yield trial
 
 
-def at_the_edge(operator: Operator, kinds: Kinds, rounds: int = 1) -> Iterator[Trial]:
+def at_the_edge(operator: Operator, kinds: Kinds, brief: bool = False) -> Iterator[Trial]:
     """Uses at sizes and arguments that are as small as can be, or next to a number of the declaration."""
     near = sorted({n + d for n in _numbers(operator.declaration) for d in (-1, 0, 1) if 1 <= n + d <= _LARGEST_EDGE})
     sizes, arguments = (*_EDGE_SIZES, *near), (*_EDGE_ARGUMENTS, *near)
@@ -83,14 +85,14 @@ def at_the_edge(operator: Operator, kinds: Kinds, rounds: int = 1) -> Iterator[T
         return size, _one_of(arguments, random)
 
     far = sum(size > max(_EDGE_ARGUMENTS) + 1 for size in near)
-    count = len(each) + EDGES * (1 + _counted(operator, rounds)) + EACH_NUMBER * far
+    count = len(each) + EDGES * (1 + _counted(operator, brief)) + EACH_NUMBER * far
     for _, trial in _fitting(operator, kinds, count, draws):
         yield trial
 
 
-def _counted(operator: Operator, rounds: int) -> int:
-    """Parameters for which there are more draws: in the first round those that can matter."""
-    return sum(rounds > 1 or p.kind in _TELLING for p in operator.parameters)
+def _counted(operator: Operator, brief: bool) -> int:
+    """Parameters for each of which there are more draws."""
+    return sum(not brief or p.kind in _TELLING for p in operator.parameters)
 
 
 def trials(operator: Operator, kinds: Kinds, most: int) -> Iterator[Trial]:
