@@ -239,7 +239,7 @@ class _Reasons:
         return "; ".join(failure.reason for failure in self.failures)
 
 
-FEW = 4
+FEW = 8
 """Inputs that are looked at one by one: a closed form takes as long to make."""
 
 

@@ -215,6 +215,9 @@ class _Flow:
 
     def _rows(self, node: Node, rule: cfg.Rule, way: Way) -> Iterator[Row]:
         for index, alternative in enumerate(rule.alternatives):
+            if not alternative.choices and alternative.guard is None:
+                yield Row(index, way, way.env, None)
+                continue
             reasons: list[Inapplicable] = []
             known = closed(alternative, way.env.keys())
             try:

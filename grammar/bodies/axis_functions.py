@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ein.grammar.bodies import selection, spectral, structure
 from ein.grammar.bodies.contractions import dot
+from ein.grammar.bodies.named_arguments import named_arguments
 from ein.grammar.bodies.tensors import Value, distinct
 from ein.grammar.bodies.vetted import ALONG, REDUCTIONS
 from ein.grammar.diagnostics import fail
@@ -105,8 +106,6 @@ def call(
     body: Expressions, name: str, axes: tuple[s.Axis, ...], arguments: tuple[s.Argument, ...], expr: s.Expr
 ) -> Any:
     """The value of `name[axes](arguments)`; raises EinError for what is not on the list or takes something else."""
-    from ein.grammar.bodies.calls import named_arguments
-
     names = [part for axis in axes for part in body.axes.axis_names(axis)]
     distinct(names, expr.span)
     if name in _OF_SEVERAL:

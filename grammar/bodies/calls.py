@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.bodies import axis_functions
+from ein.grammar.bodies.named_arguments import named_arguments
 from ein.grammar.bodies.rows import Row, bind
 from ein.grammar.bodies.spectral import dropout
 from ein.grammar.bodies.starts import START_FUNCTIONS, start_function
@@ -136,25 +136,3 @@ def _fold(body: Expressions, operator: str, values: list[Value], expr: s.Expr) -
     for value in values[1:]:
         total = body.tape.pointwise(operator, [total, value], expr.span)
     return total
-
-
-def named_arguments(
-    body: Expressions, name: str, arguments: tuple[s.Argument, ...], wanted: Mapping[str, Any], expr: s.Expr
-) -> dict[str, Any]:
-    """Arguments by position or name, evaluated; `wanted` holds their names, None where there is no default."""
-    names = list(wanted)
-    given: dict[str, Any] = {}
-    for at, argument in enumerate(arguments):
-        if argument.name is None and at >= len(names):
-            raise fail("E405", f"`{name}` takes {len(names)} argument(s), {len(arguments)} given", expr.span)
-        key = names[at] if argument.name is None else argument.name
-        if key not in wanted:
-            help = nearest(key, names, f"there are {', '.join(names)}")
-            raise fail("E405", f"`{name}` has no argument `{key}`", argument.span, help=help)
-        if key in given:
-            raise fail("E405", f"`{key}` of `{name}` is given twice", argument.span)
-        given[key] = body.evaluate(argument.value)
-    missing = [key for key, default in wanted.items() if default is None and key not in given]
-    if missing:
-        raise fail("E405", f"`{name}` takes {len(names)} argument(s), {len(given)} given", expr.span)
-    return {**wanted, **given}

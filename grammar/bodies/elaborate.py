@@ -122,6 +122,12 @@ class _Elaborator:
         """The input with the axes that its pattern names; a grid `(h, w)` is split in two."""
         if not isinstance(type, s.KindType):
             return value
+        names = _plain_names(type)
+        if names is not None:
+            self.tape.sizes.update(zip(names, value.sizes, strict=True))
+            named = Value(value.step, names, value.sizes, True, value.element)
+            self.body.whole[named.step] = value
+            return named
         groups = [self.axes.dim_axes(dim, member) for dim in type.dims]
         flat = _first_of_each([group for entry in groups for group in entry])
         named = self.tape.split_axes(value, flat, type.span)
@@ -146,7 +152,7 @@ class _Elaborator:
         """Lays a result out as the signature says where all names agree; else sizes must agree as they stand."""
         if not value.batched:
             raise fail("E416", "the result does not depend on the input", body.span)
-        if isinstance(pattern, s.KindType) and None not in value.axes:
+        if isinstance(pattern, s.KindType) and None not in value.axes and value.axes != _plain_names(pattern):
             groups = [[name for name, _ in group] for dim in pattern.dims for group in self.axes.dim_axes(dim, 0)]
             names = [name for group in groups for name in group]
             if len(names) == len(value.axes) and set(names) == set(value.axes):
@@ -172,6 +178,12 @@ def _leaf_patterns(pattern: s.Type, type: ValueType) -> list[s.Type]:
                 pairs = zip(members, type.members, strict=True)
                 return [each for member, inner in pairs for each in _leaf_patterns(member.type, inner)]
     return [pattern] * sum(1 for _ in leaves(type))
+
+
+def _plain_names(type: s.KindType) -> tuple[str, ...] | None:
+    """The axes of a shape of names that all differ, `im[c, h, w]`, which is the usual case."""
+    names = tuple([dim.name for dim in type.dims if isinstance(dim, s.Name)])
+    return names if len(set(names)) == len(type.dims) else None
 
 
 def _first_of_each(groups: list[list[tuple[str | None, int]]]) -> list[list[tuple[str | None, int]]]:

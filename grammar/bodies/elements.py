@@ -24,6 +24,8 @@ QUANTIFIERS = frozenset(("any", "all"))
 _NUMBERS = ("float", "int", "complex")
 _REAL = ("float", "int")
 _ARITHMETIC = frozenset(("+", "-", "*", "/", "**", "neg"))
+_APART = frozenset(("where", "complex", "real", "imag"))
+"""Functions that do not leave floats floats."""
 _OF_INTEGERS = frozenset(("abs", "sign", "relu"))
 """Functions that leave integers integers."""
 _OF_COMPLEX = frozenset(("exp", "abs"))
@@ -57,6 +59,8 @@ def promoted(operands: Sequence[Operand]) -> str:
 def pointwise(name: str, operands: Sequence[Operand], span: Span) -> str:
     """The element type of what is computed element by element; raises Inapplicable where it cannot be."""
     tensors = [operand for operand in operands if not isinstance(operand, int | float)]
+    if name not in _APART and all([tensor.element == "float" for tensor in tensors]):
+        return "float"
     if name in CONNECTIVES:
         only(name, tensors, (*_REAL, "bool"), span)
         return truth(*(tensor.element for tensor in tensors))
