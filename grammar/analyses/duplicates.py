@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -15,12 +15,34 @@ from ein.grammar.numbers import Formula, Inapplicable
 def duplicates(grammar: cfg.Grammar) -> Iterator[Diagnostic]:
     """W505 for alternatives of one rule with the same term, choices and guard: one term, derived in two ways."""
     for rule in grammar.rules.values():
-        alike: dict[Any, list[cfg.Alternative]] = {}
-        for alternative in rule.alternatives:
-            alike.setdefault(_meaning(alternative), []).append(alternative)
-        for found in alike.values():
-            if len(found) > 1:
+        for similar in _grouped(rule.alternatives, lambda alternative: _outline(alternative.body)):
+            for found in _grouped(similar, _meaning):
                 yield _several(rule, found)
+
+
+def _grouped(
+    alternatives: Sequence[cfg.Alternative], key: Callable[[cfg.Alternative], Any]
+) -> Iterator[list[cfg.Alternative]]:
+    """Those that share a key, where there are several."""
+    alike: dict[Any, list[cfg.Alternative]] = {}
+    for alternative in alternatives if len(alternatives) > 1 else ():
+        alike.setdefault(key(alternative), []).append(alternative)
+    return (found for found in alike.values() if len(found) > 1)
+
+
+def _outline(term: cfg.Term) -> Any:
+    """Quickly told, and equal where `_plain` is."""
+    match term:
+        case cfg.Use(overloads):
+            return overloads[0].name
+        case cfg.RuleUse(rule):
+            return rule
+        case cfg.Expanded(_, body, match=None):
+            return _outline(body)
+        case cfg.Series(parts) | cfg.Parallel(parts):
+            return tuple(map(_outline, parts))
+        case _:
+            return type(term)
 
 
 def _several(rule: cfg.Rule, found: list[cfg.Alternative]) -> Diagnostic:
