@@ -181,7 +181,7 @@ class _Checker:
     def _undeclared(self) -> list[s.OpDecl]:
         """Operators of the host program that the file mentions and does not declare."""
         words = set(re.findall(r"\w+", self.module.file.source.text))
-        hosted = [ops[0] for name, ops in sorted(self.scope.operators.items()) if name in words]
+        hosted = [self.scope.operators[name][0] for name in sorted(words.intersection(self.scope.operators))]
         return [operator.declaration for operator in hosted if operator.module == MODULE]
 
     def _digest(self, env: Mapping[str, Any], input: ValueType | None, output: ValueType | None) -> str:

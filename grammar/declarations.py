@@ -4,42 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ein.grammar import cfg
 from ein.grammar.diagnostics import Diagnostic, EinError, Label, fail
 from ein.grammar.host import MODULE, registered
-from ein.grammar.load import Module, library_file
+from ein.grammar.load import Module, library_outline, library_source
 from ein.grammar.notation import syntax as s
+from ein.grammar.notation.outline import Piece
+from ein.grammar.notation.parser import parse_statement
 from ein.grammar.numbers import nearest
 from ein.grammar.patterns import KIND
 from ein.grammar.scopes import Scope
 from ein.grammar.signatures import operator
+from ein.grammar.unread import Names
 
 
 class Declarations:
     """`scope` is that of the root file; `modules` are all that were read, the imported before those that import."""
 
-    def __init__(self, module: Module, diagnostics: list[Diagnostic], root: bool = True) -> None:
+    def __init__(self, module: Module, diagnostics: list[Diagnostic]) -> None:
         self.module = module
         self.diagnostics = diagnostics
         self.scopes: dict[int, Scope] = {}
         self.modules: list[Module] = []
-        self.scope = self._scope(module, root)
+        self.scope = self._scope(module, True)
 
     def operators(self) -> list[tuple[cfg.Operator, ...]]:
         """Those that are declared in the root file."""
-        return [ops for ops in self.scope.operators.values() if ops[0].module == self.module.name]
+        own = {x.name for x in self.module.file.statements if isinstance(x, s.OpDecl)}
+        found = [self.scope.operators[name] for name in self.scope.operators if name in own]
+        return [ops for ops in found if ops[0].module == self.module.name]
 
     def _scope(self, module: Module, root: bool = False) -> Scope:
         if id(module) in self.scopes:
             return self.scopes[id(module)]
-        if module.library and not module.imports and module is not self.module:
-            scope, found = _of_library(module.name)
-            self.diagnostics += found
+        if module.outline is not None:
             self.modules.append(module)
-            self.scopes[id(module)] = scope
+            scope = self.scopes[id(module)] = outlined(module.name)
             return scope
         scope = self.scopes[id(module)] = Scope(module.name)
         imported: dict[str, s.Import] = {}
@@ -50,27 +53,31 @@ class Declarations:
         return scope
 
     def _take(self, statement: s.Import, other: Scope, scope: Scope, imported: dict[str, s.Import]) -> None:
-        tables: list[tuple[dict[str, Any], dict[str, Any]]] = [
-            (other.kinds, scope.kinds),
+        tables: list[tuple[Names[Any], Names[Any]]] = [
             (other.operators, scope.operators),
             (other.macros, scope.macros),
             (other.rules, scope.rules),
         ]
+        scope.kinds.update(other.kinds)
         if not statement.names:
+            imported.update(dict.fromkeys(other.kinds, statement))
             for theirs, ours in tables:
-                ours.update(theirs)
+                ours.take_all(theirs)
                 imported.update(dict.fromkeys(theirs, statement))
             return
-        scope.kinds.update(other.kinds)
         for alias in statement.names:
+            called = alias.alias or alias.name
             homes = [(theirs, ours) for theirs, ours in tables if alias.name in theirs]
-            if not homes:
-                known = {name for theirs, _ in tables for name in theirs}
+            if alias.name in other.kinds:
+                scope.kinds[called] = other.kinds[alias.name]
+                imported[called] = statement
+            elif not homes:
+                known = {*other.kinds, *(name for theirs, _ in tables for name in theirs)}
                 text = f"`{statement.module}` declares no `{alias.name}`"
                 self._report(fail("E201", text, alias.span, help=nearest(alias.name, known)))
             for theirs, ours in homes:
-                ours[alias.alias or alias.name] = theirs[alias.name]
-                imported[alias.alias or alias.name] = statement
+                ours.take(theirs, alias.name, called)
+                imported[called] = statement
 
     def _declare(self, module: Module, scope: Scope, imported: Mapping[str, s.Import], root: bool) -> None:
         statements = module.file.statements
@@ -165,10 +172,38 @@ class Declarations:
 
 
 @cache
-def _of_library(name: str) -> tuple[Scope, list[Diagnostic]]:
-    """What a module of the library declares that imports nothing: made once in a process, and never changed."""
-    found: list[Diagnostic] = []
-    return Declarations(Module(name, library_file(name)[0]), found, False).scope, found
+def outlined(name: str) -> Scope:
+    """What a module of the library declares that has an outline: made once in a process, and read as it is needed."""
+    scope = Scope(name)
+    overloads: dict[str, list[Piece]] = {}
+    for piece in library_outline(name) or ():
+        match piece.word:
+            case "op":
+                overloads.setdefault(piece.name, []).append(piece)
+            case "def":
+                scope.macros.leave(piece.name, partial(_macro, piece, scope))
+            case _:
+                declared = _read(piece, scope)
+                assert isinstance(declared, s.TypeDecl)
+                scope.kinds[piece.name] = (declared.axes, declared.element or "float")
+    for name, pieces in overloads.items():
+        scope.operators.leave(name, partial(_overloads, pieces, scope))
+    return scope
+
+
+def _read(piece: Piece, scope: Scope) -> s.Statement:
+    return parse_statement(library_source(scope.module), piece.start, piece.end)
+
+
+def _macro(piece: Piece, scope: Scope) -> tuple[s.MacroDecl, Scope]:
+    declared = _read(piece, scope)
+    assert isinstance(declared, s.MacroDecl)
+    return declared, scope
+
+
+def _overloads(pieces: list[Piece], scope: Scope) -> tuple[cfg.Operator, ...]:
+    declared = [_read(piece, scope) for piece in pieces]
+    return tuple(operator(each, scope) for each in declared if isinstance(each, s.OpDecl))
 
 
 def _add_registered(scope: Scope) -> None:

@@ -7,7 +7,7 @@ mean where the macro is called, and its body sees the names of its own file.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, count
 
@@ -397,7 +397,7 @@ class Expander:
         self, name: str, arguments: tuple[s.Argument, ...], context: Context, span: Span, found: list[cfg.Choice]
     ) -> cfg.Term:
         if name not in context.scope.rules:
-            help = _other_case(name, {**context.scope.operators, **context.scope.macros}, "operator")
+            help = _other_case(name, [*context.scope.operators, *context.scope.macros], "operator")
             help = help or nearest(name, context.scope.rules, "a rule is declared with `rule Name = …`")
             raise fail("E201", f"there is no rule `{name}`", span, help=help)
         rule, home = context.scope.rules[name]
@@ -452,7 +452,7 @@ def _bound_once(binder: s.LetBinder) -> None:
             seen[name] = binding
 
 
-def _other_case(name: str, known: Mapping[str, object], what: str) -> str:
+def _other_case(name: str, known: Iterable[str], what: str) -> str:
     """`did you mean the rule `Block`?`, where only the case or underscores differ."""
     plain = name.replace("_", "").lower()
     found = next((each for each in known if each.replace("_", "").lower() == plain), None)

@@ -6,12 +6,14 @@ file. Nothing else of the file system is reached, and a refusal never prints a f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
 from ein.grammar.notation import syntax as s
+from ein.grammar.notation.outline import Piece, outline
 from ein.grammar.notation.parser import parse
 from ein.grammar.numbers import nearest
 
@@ -22,13 +24,20 @@ MAX_FILES = 100
 
 @dataclass(eq=False)
 class Module:
-    """A parsed file with the modules that its imports name, in the order of the imports."""
+    """A file with the modules that its imports name, in the order of the imports.
+
+    One of the library that holds nothing but declarations has an `outline`, and is parsed whole only where it must be.
+    """
 
     name: str
-    file: s.File
+    source: Source
+    read: Callable[[], s.File]
     imports: list[tuple[s.Import, Module]] = field(default_factory=list)
-    library: bool = False
-    """Whether its text is the library's, the same as long as the process lives."""
+    outline: tuple[Piece, ...] | None = None
+
+    @cached_property
+    def file(self) -> s.File:
+        return self.read()
 
 
 def library_names() -> list[str]:
@@ -60,7 +69,7 @@ def load_modules(what: str | Source, diagnostics: list[Diagnostic], base: Path |
 def find(what: str) -> tuple[Source, str, Path | None]:
     """The text under a library name or path, its key, and the folder that its imports stay in."""
     if what in library_names():
-        return library_file(what)[0].source, what, None
+        return library_source(what), what, None
     path = Path(what)
     if not path.suffix and not _exists(path):
         known = library_names()
@@ -72,9 +81,21 @@ def find(what: str) -> tuple[Source, str, Path | None]:
 
 
 @cache
+def library_source(name: str) -> Source:
+    """The text of a library module, read once in a process."""
+    return Source(name, (LIBRARY / f"{name}.ein").read_text(encoding="utf-8"))
+
+
+@cache
 def library_file(name: str) -> tuple[s.File, list[Diagnostic]]:
-    """A library module, read and parsed once in a process: every grammar imports `std`, and syntax never changes."""
-    return parse(Source(name, (LIBRARY / f"{name}.ein").read_text(encoding="utf-8")))
+    """A library module, parsed once in a process: syntax never changes."""
+    return parse(library_source(name))
+
+
+@cache
+def library_outline(name: str) -> tuple[Piece, ...] | None:
+    """The declarations of a library module that holds nothing else, such as `std`: most grammars need a few of them."""
+    return outline(library_source(name))
 
 
 def _exists(path: Path) -> bool:
@@ -119,9 +140,13 @@ class _Loader:
 
     def module(self, key: str, source: Source | None, above: tuple[str, ...]) -> Module:
         """Of a text, or without one of the library's module `key`."""
+        pieces = library_outline(key) if source is None and above else None
+        if pieces is not None:
+            module = self.loaded[key] = Module(key, library_source(key), lambda: library_file(key)[0], [], pieces)
+            return module
         file, found = library_file(key) if source is None else parse(source)
         self.diagnostics += found or _unversioned(file)
-        module = self.loaded[key] = Module(file.source.name, file, library=source is None)
+        module = self.loaded[key] = Module(file.source.name, file.source, lambda: file)
         for statement in file.statements:
             if isinstance(statement, s.Import):
                 try:

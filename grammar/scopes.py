@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ein.grammar import cfg
 from ein.grammar.diagnostics import Span
 from ein.grammar.notation import syntax as s
+from ein.grammar.unread import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Scope:
 
     module: str
     kinds: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    operators: dict[str, tuple[cfg.Operator, ...]] = field(default_factory=dict)
-    macros: dict[str, tuple[s.MacroDecl, Scope]] = field(default_factory=dict)
-    rules: dict[str, tuple[s.RuleDecl, Scope]] = field(default_factory=dict)
+    operators: Names[tuple[cfg.Operator, ...]] = field(default_factory=Names)
+    macros: Names[tuple[s.MacroDecl, Scope]] = field(default_factory=Names)
+    rules: Names[tuple[s.RuleDecl, Scope]] = field(default_factory=Names)
     parameters: frozenset[str] = frozenset()
     defaults: dict[str, s.Expr] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)

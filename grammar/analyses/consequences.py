@@ -29,12 +29,12 @@ def distinct(diagnostics: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
 def independent(diagnostics: list[Diagnostic], module: Module, unset: Iterable[str]) -> list[Diagnostic]:
     """Without names that are missing because their declaration, or the import of it, could not be read, and
     without uses of the `unset` parameters of the grammar, whose default is wrong."""
-    files = {each.file.source: each.file for each in _modules(module)}
+    files = {each.source: each for each in _modules(module)}
     places = [(d.code, d.span.source) for d in diagnostics if d.span is not None]
     cut_off = {source.name for code, source in places if code.startswith("E60")}
     hidden = {f"`{name}`" for name in unset}
     for source in {source for code, source in places if code.startswith("E1") and source in files}:
-        heads = _unread_heads(files[source])
+        heads = _unread_heads(files[source].file)
         hidden |= {f"`{name}`" for name in heads}
         if heads & {"import", *library_names()}:
             cut_off.add(source.name)

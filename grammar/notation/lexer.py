@@ -47,8 +47,11 @@ def _scanner() -> re.Pattern[str]:
     return re.compile(f"(?:{table.patterns[_SKIPPED]})?(?:{either})", re.DOTALL)
 
 
-def tokenize(source: Source, limit: int = sys.maxsize) -> tuple[list[Token], list[Comment]]:
-    """The tokens, the last one of kind `END` and empty, and apart from them the comments.
+def tokenize(
+    source: Source, limit: int = sys.maxsize, first: int = 0, last: int = sys.maxsize
+) -> tuple[list[Token], list[Comment]]:
+    """The tokens, the last one of kind `END` and empty, and apart from them the comments, of the characters from
+    `first` up to `last`.
 
     Linear time; never raises. Reading stops where there are `limit` tokens."""
     table = load()
@@ -58,7 +61,7 @@ def tokenize(source: Source, limit: int = sys.maxsize) -> tuple[list[Token], lis
     comments: list[Comment] = []
     new = tuple.__new__  # what `Token(…)` calls
     end = 0
-    for match in _scanner().finditer(text, 1 if text.startswith("\ufeff") else 0):
+    for match in _scanner().finditer(text, first or text.startswith("\ufeff"), last):
         kind = str(match.lastgroup)
         start, stop = match.span(kind)
         if start == stop:

@@ -42,6 +42,16 @@ def parse(source: Source) -> tuple[s.File, list[Diagnostic]]:
     return s.File(tuple(statements), tuple(comments), source), found
 
 
+def parse_statement(source: Source, start: int, stop: int) -> s.Statement:
+    """The one statement in the characters `start` up to `stop`. Raises EinError."""
+    tokens, _ = tokenize(source, MAX_TOKENS, start, stop)
+    node, reports, mistake, _ = _attempt(source, tokens, "statement", 0, len(tokens) - 1)
+    if mistake or reports:
+        raise EinError([describe(mistake)] if mistake else reports)
+    statement: s.Statement = node
+    return statement
+
+
 def parse_expression(source: Source) -> tuple[s.Expr | None, list[Diagnostic]]:
     """A term, a number or a condition that stands alone; None where it is not well formed."""
     return _parse_alone(source, "expr")
