@@ -81,11 +81,10 @@ def _plain(node: Any, names: dict[str, str]) -> Any:
             return tuple(_plain(part, names) for part in node)
         case cfg.Operator():
             return id(node)
-        case _ if is_dataclass(node):
-            kept = [name for name in type(node).__match_args__ if name != "span"]
-            return type(node).__name__, *[_plain(getattr(node, name), names) for name in kept]
         case _:
-            return node
+            fields: tuple[str, ...] = getattr(type(node), "__match_args__", ())
+            kept = [_plain(getattr(node, name), names) for name in fields if name != "span"]
+            return (type(node).__name__, *kept) if is_dataclass(node) else node
 
 
 def _number(node: Formula, names: dict[str, str]) -> Any:

@@ -112,7 +112,7 @@ class Expressions:
             return self.tape.pointwise("not", [value], expr.span) if isinstance(value, Value) else not value
         raise fail("E415", f"`{operator}` cannot stand before a tensor", expr.span)
 
-    def _binary(self, operator: str, left: Any, right: Any, expr: s.Expr) -> Any:
+    def _binary(self, operator: s.BinaryOperator, left: Any, right: Any, expr: s.Expr) -> Any:
         if isinstance(left, _TENSORS) or isinstance(right, _TENSORS):
             both = isinstance(left, Value) and isinstance(right, Value)
             if operator == "^" or (operator in ("and", "or") and not both):
@@ -154,7 +154,7 @@ class Expressions:
         return self.tape.arrange(value, groups, span)
 
 
-def _static(operator: str, left: Any, right: Any, span: Span) -> Any:
+def _static(operator: s.BinaryOperator, left: Any, right: Any, span: Span) -> Any:
     """Arithmetic between numbers, at the time the network is built; here `/` is ordinary division."""
     if operator == "/":
         if right == 0:

@@ -15,7 +15,8 @@ from ein.grammar.notation import syntax as s
 from ein.grammar.notation import table
 from ein.grammar.notation.actions import ACTIONS
 from ein.grammar.notation.lexer import tokenize
-from ein.grammar.notation.parser import MAX_NESTING, parse, parse_expression, parse_limit, parse_type
+from ein.grammar.notation.parser import parse, parse_expression, parse_limit, parse_type
+from ein.grammar.notation.reductions import MAX_NESTING
 
 NOTATION = Path(__file__).parent / "notation"
 LARK = Path(table.__file__).with_name("ein.lark")
