@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import permutations
 from math import isfinite
 from typing import Any, TypeAlias
@@ -238,28 +237,13 @@ def _binary(expr: s.Binary) -> Evaluate:
         case "**":
             return _power(expr, left, right)
         case "^":
-            raise _no_power(expr.span)
+            raise no_power(expr.span)
         case _:
             return _arithmetic(expr, left, right, _OPERATIONS[expr.operator])
 
 
-def _no_power(span: Span) -> EinError:
+def no_power(span: Span) -> EinError:
     return fail("E205", "`^` makes copies of a term; a power is written `**`", span)
-
-
-def calculate(sign: s.BinaryOperator, left: Any, right: Any, span: Span) -> Any:
-    """What the expression `left sign right` gives, or raises."""
-    if sign == "^":
-        raise _no_power(span)
-    try:
-        return _of_two(sign)({"left": left, "right": right})
-    except Inapplicable as error:
-        raise Inapplicable(error.text, span, error.values) from None
-
-
-@cache
-def _of_two(sign: s.BinaryOperator) -> Evaluate:
-    return compile_expr(s.Binary(sign, s.Name("left"), s.Name("right")))
 
 
 def _arithmetic(expr: s.Binary, left: Evaluate, right: Evaluate, operation: Callable[[Any, Any], Any]) -> Evaluate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ein.grammar.bodies.axes import Axes
@@ -12,7 +13,7 @@ from ein.grammar.bodies.starts import eye
 from ein.grammar.bodies.tensors import Tape, Value
 from ein.grammar.diagnostics import Span, fail
 from ein.grammar.notation import syntax as s
-from ein.grammar.numbers import Inapplicable, calculate, nearest
+from ein.grammar.numbers import Evaluate, Inapplicable, compile_expr, nearest, no_power
 from ein.grammar.types import plain
 
 MAX_DEPTH = 60
@@ -162,7 +163,16 @@ def _static(operator: s.BinaryOperator, left: Any, right: Any, span: Span) -> An
         return left / right
     if operator == "**" and isinstance(left, int) and isinstance(right, int) and right < 0:
         left = float(left)
+    if operator == "^":
+        raise no_power(span)
     try:
-        return calculate(operator, left, right, span)
+        return _of_two(operator)({"left": left, "right": right})
+    except Inapplicable as error:
+        raise Inapplicable(error.text, span, error.values) from None
     except ZeroDivisionError:
         raise Inapplicable("a division by zero", span) from None
+
+
+@cache
+def _of_two(operator: s.BinaryOperator) -> Evaluate:
+    return compile_expr(s.Binary(operator, s.Name("left"), s.Name("right")))
