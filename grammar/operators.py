@@ -180,7 +180,7 @@ class Applied:
         if self.operator.host is not None:
             return self.operator.host.body(self.env, self.input, self.output)
         body = pruned(*self._trace)
-        del self.__dict__["_trace"]  # the body holds what is needed of it
+        self.__dict__.pop("_trace", None)  # the body holds what is needed of it
         return body
 
     @cached_property
