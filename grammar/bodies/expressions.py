@@ -107,11 +107,14 @@ class Expressions:
         raise fail("E403", f"there is no value `{name}` in this body", expr.span, help=help)
 
     def _unary(self, operator: str, value: Any, expr: s.Expr) -> Any:
-        if operator == "-":
-            return self.tape.pointwise("neg", [value], expr.span) if isinstance(value, Value) else -value
-        if operator == "not":
-            return self.tape.pointwise("not", [value], expr.span) if isinstance(value, Value) else not value
-        raise fail("E415", f"`{operator}` cannot stand before a tensor", expr.span)
+        if operator not in ("-", "not"):
+            raise fail("E415", f"`{operator}` cannot stand before a tensor", expr.span)
+        if operator == "not" and not isinstance(value, _TENSORS):
+            return not value
+        if isinstance(value, int | float):
+            return -value
+        name = "neg" if operator == "-" else operator
+        return self.tape.pointwise(name, [self.tensor(value, expr)], expr.span)
 
     def _binary(self, operator: s.BinaryOperator, left: Any, right: Any, expr: s.Expr) -> Any:
         if isinstance(left, _TENSORS) or isinstance(right, _TENSORS):

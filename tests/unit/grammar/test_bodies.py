@@ -70,6 +70,9 @@ REFUSED = {
     # what is no tensor
     "x and true": ("E415", "`and` is not for tensors and numbers"),
     "(x, x) + 1": ("E416", "this is a bundle"),
+    "x * -(x, x)": ("E416", "this is a bundle"),
+    "x * -none": ("E416", "a tensor is needed here"),
+    "where(not (x, x), x, 0)": ("E416", "this is a bundle"),
     "exp(none)": ("E416", "needs a tensor"),
     "dropout[l](range[l] + 0.5, 0.1)": ("E416", "`dropout` is applied to what depends on the input"),
     "where(range[l] > 2, 1, 0)": ("E416", "the result does not depend on the input"),
