@@ -2,9 +2,9 @@
 
 The grammar has 200 lines: five stages of a network for images, of operators and macros of the library, rules of
 convolution and of attention, and seven operators of its own, whose signatures are tested. Processor time of one
-thread, the least of several: of the first check in a process, which reads `std` too, and of one after it; the start of
-Python and the import of the checker stand apart. Then wall time of `ein check einspace`, start to end. The aims are
-100 ms for a check and half a second for the command, without torch.
+thread, the least of several: of the first check in a process, which reads what it needs of `std` too, and of one after
+it; the start of Python and the import of the checker stand apart. Then wall time of `ein check einspace`, start to
+end. The aims are 100 ms for a check and half a second for the command, without torch.
 """
 
 from __future__ import annotations
