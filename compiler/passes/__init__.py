@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from ein.compiler.graph import OpGraph, verify
 from ein.compiler.passes.attention import fuse_attention
 from ein.compiler.passes.convolution import fuse_convolutions
+from ein.compiler.passes.grids import raise_grids
+from ein.compiler.passes.patches import cut_patches
 from ein.compiler.passes.permutes import fuse_permutes
 from ein.compiler.passes.rewritten import Pass, Rewritten
 from ein.compiler.passes.wires import remove_wires
@@ -18,6 +20,8 @@ PIPELINE = (
     Pass("wires", remove_wires),
     Pass("permutes", fuse_permutes),
     Pass("attention", fuse_attention),
+    Pass("patches", cut_patches),
+    Pass("grids", raise_grids),
     Pass("convolution", fuse_convolutions),
 )
 """In the order in which they run."""
