@@ -8,6 +8,7 @@ from ein.compiler.graph import OpGraph, verify
 from ein.compiler.passes.attention import fuse_attention
 from ein.compiler.passes.convolution import fuse_convolutions
 from ein.compiler.passes.grids import raise_grids
+from ein.compiler.passes.groups import group_convolutions
 from ein.compiler.passes.patches import cut_patches
 from ein.compiler.passes.permutes import fuse_permutes
 from ein.compiler.passes.rewritten import Pass, Rewritten
@@ -23,6 +24,7 @@ PIPELINE = (
     Pass("patches", cut_patches),
     Pass("grids", raise_grids),
     Pass("convolution", fuse_convolutions),
+    Pass("groups", group_convolutions),
 )
 """In the order in which they run."""
 

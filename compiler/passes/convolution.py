@@ -26,7 +26,9 @@ def fuse_convolutions(graph: OpGraph) -> Rewritten:
 
         x -> im2col(k, s, p) -> linear(d) -> col2im -> y    -->    x -> conv(d, k, s, p) -> y
         x -> im2col(k, s, p) -> linear(d) -> y              -->    x -> conv(d, k, s, p) -> flatten -> y
-        x -> im2col -> f -> split(b, 2) -> linear(d) ^ b    -->    x -> f -> split(b, 1) -> conv(d, …) ^ b -> flatten ^ b
+        x -> im2col(k, s, p) -> f -> split(b, 2) -> linear(d) ^ b
+        -->
+        x -> f -> split(b, 1) -> conv(d, k, s, p) ^ b -> flatten ^ b
 
     Keeps: every other node. Needs: the windows are read by such maps alone, of which there may be several; f acts
     element by element and gives 0 for 0 where there is a padding; a split cuts whole channels; uses that share

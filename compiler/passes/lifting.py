@@ -104,18 +104,24 @@ def _together(types: list[Tensor]) -> ValueType:
 
 
 def _known(body: Body) -> list[Application]:
-    """Operators of the library that may have this body, as far as its layers say."""
+    """Operators of the library that may have this body, as far as one step says."""
     found = []
     for step in body.steps:
         said = dict(step.arguments)
-        match step.name:
-            case "nn.LayerNorm":
+        match step.op, step.name:
+            case "layer", "nn.LayerNorm":
                 found.append(standard.application("layer_norm", ("eps", said["eps"])))
-            case "nn.BatchNorm2d":
+            case "layer", "nn.BatchNorm2d":
                 found.append(standard.application("batch_norm"))
-            case "nn.Conv2d":
+            case "layer", "nn.Conv2d":
                 given = (("out", said["out_channels"]), ("k", 1), ("p", 0), ("bias", said["bias"]))
                 found.append(standard.application("conv", *given))
+            case "along", "softmax":
+                found.append(standard.application("softmax_channels"))
+            case "concat", _:
+                found.append(standard.application("concat", ("axis", 1)))
+            case "part", _:
+                found.append(standard.application("split", ("b", said["of"]), ("axis", 1)))
     return found
 
 
