@@ -16,7 +16,8 @@ from ein.compiler.passes.patches import SMALLEST
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.passes.zero import keeps_zero
 from ein.compiler.weights import Entry, Moved
-from ein.grammar.types import Tensor
+from ein.grammar.cfg import Application, Applied
+from ein.grammar.types import Tensor, leaves
 
 Arguments: TypeAlias = tuple[tuple[str, Any], ...]
 
@@ -79,15 +80,34 @@ def _chain(graph: OpGraph, number: int) -> _Chain | None:
         path.append(port)
     if cut.channels % pieces or (cut.padding == 0 and cut.stride == cut.k >= SMALLEST):
         return None
-    if cut.padding and not all(_keeps_padding(graph, each.node) for each in path[:-1]):
+    between = [_use(graph, each.node) for each in path[:-1]]
+    if not (_pads_alike(cut, between) and _is_on_image(graph.node(path[-1].node).inputs[0], between)):
         return None
     linear = _use(graph, number)
     return _Chain(number, tuple(path), cut, linear.key, _arguments(cut, linear))
 
 
-def _keeps_padding(graph: OpGraph, number: int) -> bool:
-    node = _use(graph, number)
-    return not is_activation(node) or keeps_zero(node.applied.body)
+def _pads_alike(cut: Windows, between: list[Use]) -> bool:
+    """Whether activations behind a padding with zeros may stand before it."""
+    return cut.padding == 0 or all(parts(node, axis=1) or keeps_zero(node.applied.body) for node in between)
+
+
+def _is_on_image(image: Tensor, between: list[Use]) -> bool:
+    """Whether what stands between windows and map (the last one first) can stand before the windows."""
+    for node in reversed(between):
+        found = _on_image(node, image)
+        if found is None:
+            return False
+        image = next(leaves(found[1].output))
+    return True
+
+
+def _on_image(node: Use, image: Tensor) -> tuple[Application, Applied] | None:
+    count = parts(node, axis=1)
+    if count is None:
+        return pixel_by_pixel(node, image)
+    application = standard.application("split", ("b", count), ("axis", 1))
+    return application, application.at(image)
 
 
 def _arguments(cut: Windows, linear: Use) -> Arguments:
@@ -188,16 +208,11 @@ class _Writing:
             return self.graph.sources(port.node)[0]
         if port not in self.images:
             source, old = self._image(tuple(rest)), _use(self.graph, port.node)
-            made = self.draft.add(self._on_image(old, self._type(source)), [source])
+            found = _on_image(old, self._type(source))
+            assert found is not None
+            made = self.draft.add(Use(*found, old.key, old.span, old.path), [source])
             self.images |= {Port(port.node, at): Port(made, at) for at in range(len(old.outputs))}
         return self.images[port]
-
-    def _on_image(self, old: Use, given: Tensor) -> Use:
-        count = parts(old, axis=1)
-        if count is None:
-            return Use(*pixel_by_pixel(old, given), old.key, old.span, old.path)
-        application = standard.application("split", ("b", count), ("axis", 1))
-        return Use(application, application.at(given), old.key, old.span, old.path)
 
     def _type(self, port: Port) -> Tensor:
         return self.draft.node(port.node).outputs[port.port]

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ein.compiler import standard
-from ein.compiler.graph import Draft, OpGraph, Port
+from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes.images import flattened, is_activation, is_convolution, is_joined, parts
 from ein.compiler.passes.lifting import pixel_by_pixel
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.weights import Entry, Moved
+from ein.grammar.cfg import Application, Applied
+from ein.grammar.types import Tensor
 
 
 def group_convolutions(graph: OpGraph) -> Rewritten:
@@ -39,40 +41,88 @@ def group_convolutions(graph: OpGraph) -> Rewritten:
     draft = graph.draft()
     moves: dict[str, Moved] = {}
     for match in found:
-        _put(graph, draft, match, moves)
+        port = match.source
+        for use in match.chain:
+            port = Port(draft.add(use, [port]), 0)
+        draft.bypass(match.last, [port])
+        moves |= match.moves
     draft.remove_unused()
     return Rewritten(draft.done(), (moves,))
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """`between`: what follows the first convolution, the last one first."""
+    """`chain` is what is to stand in the place of `last`: the convolution first."""
 
     last: int
-    split: int
-    convolutions: tuple[int, ...]
-    between: tuple[int, ...]
+    source: Port
+    chain: tuple[Use, ...]
+    moves: dict[str, Moved]
 
 
 def _match(graph: OpGraph, number: int, keys: Counter[str]) -> _Match | None:
     """The groups that end at a node that puts channels together."""
-    ports, between = graph.sources(number), []
+    ports, between = graph.sources(number), list[Use]()
     while all(_is_read_once(graph, port) for port in ports):
         row = [port.node for port in ports]
-        nodes = [graph.node(each) for each in row]
-        if _are_alike(nodes) and (is_activation(nodes[0]) or flattened(nodes[0])):
-            between.append(row[0])
-            ports = tuple(graph.sources(each)[0] for each in row)
-            continue
-        if not (_are_alike(nodes) and is_convolution(nodes[0]) and all(keys[_use(node).key] == 1 for node in nodes)):
+        nodes = [node for node in map(graph.node, row) if isinstance(node, Use)]
+        if not _are_alike(nodes, len(row)):
             return None
-        whole = graph.sources(row[0])[0].node
-        cut = tuple(graph.sources(each)[0] for each in row)
-        if cut != tuple(Port(whole, at) for at in range(len(row))) or parts(graph.node(whole), axis=0) != len(row):
+        before = tuple(graph.sources(each)[0] for each in row)
+        if is_convolution(nodes[0]):
+            return _grouped(graph, number, nodes, between, before, keys)
+        if not (is_activation(nodes[0]) or flattened(nodes[0])):
             return None
-        once = all(_is_read_once(graph, port) for port in cut)
-        return _Match(number, whole, tuple(row), tuple(between)) if once else None
+        between.append(nodes[0])
+        ports = before
     return None
+
+
+def _grouped(
+    graph: OpGraph, last: int, nodes: list[Use], between: list[Use], cut: tuple[Port, ...], keys: Counter[str]
+) -> _Match | None:
+    """`cut` is what the convolutions read; it has to be the parts of an image, and nothing else may read them."""
+    whole = cut[0].node
+    if cut != tuple(Port(whole, at) for at in range(len(cut))) or parts(graph.node(whole), axis=0) != len(cut):
+        return None
+    if not all(_is_read_once(graph, port) for port in cut) or any(keys[node.key] > 1 for node in nodes):
+        return None
+    source = graph.sources(whole)[0]
+    made = _convolution(nodes, graph.type(source))
+    chain = [made]
+    for old in reversed(between):
+        found = _behind(old, chain[-1].outputs[0])
+        if found is None:
+            return None
+        chain.append(Use(*found, old.key, old.span, old.path))
+    moves = {
+        f"{made.key}.{name}": Moved(tuple(Entry(f"{node.key}.{name}", node.weights[name]) for node in nodes), sizes)
+        for name, sizes in made.weights.items()
+    }
+    return _Match(last, source, tuple(chain), moves)
+
+
+def _convolution(nodes: list[Use], image: Tensor) -> Use:
+    said = dict(nodes[0].applied.body.steps[1].arguments)
+    application = standard.application(
+        "conv",
+        ("out", len(nodes) * said["out_channels"]),
+        ("k", said["kernel_size"]),
+        ("s", said["stride"]),
+        ("dilation", said["dilation"]),
+        ("p", said["padding"]),
+        ("groups", len(nodes) * said["groups"]),
+        ("bias", said["bias"]),
+    )
+    return Use(application, application.at(image), nodes[0].key, nodes[0].span, nodes[0].path)
+
+
+def _behind(old: Use, given: Tensor) -> tuple[Application, Applied] | None:
+    """What followed one convolution, behind that of all parts."""
+    if not flattened(old):
+        return pixel_by_pixel(old, given)
+    application = standard.application("flatten")
+    return application, application.at(given)
 
 
 def _channels(node: Use) -> int:
@@ -80,10 +130,9 @@ def _channels(node: Use) -> int:
     return {"im": 0, "seq": 1}.get(node.outputs[0].kind, -1)
 
 
-def _are_alike(nodes: list[Any]) -> bool:
-    """Whether all are uses that do the same, each with weights of its own."""
-    bodies = [_body(node) for node in nodes if isinstance(node, Use)]
-    return len(bodies) == len(nodes) and all(body == bodies[0] for body in bodies)
+def _are_alike(nodes: list[Use], count: int) -> bool:
+    """Whether they are all of a row, and do the same, each with weights of its own."""
+    return len(nodes) == count and all(_body(node) == _body(nodes[0]) for node in nodes)
 
 
 def _body(node: Use) -> tuple[Any, ...]:
@@ -92,38 +141,3 @@ def _body(node: Use) -> tuple[Any, ...]:
 
 def _is_read_once(graph: OpGraph, port: Port) -> bool:
     return sum(at == port.port for at, _ in graph.targets(port.node)) == 1
-
-
-def _put(graph: OpGraph, draft: Draft, match: _Match, moves: dict[str, Moved]) -> None:
-    nodes = [_use(graph.node(number)) for number in match.convolutions]
-    first, count = nodes[0], len(nodes)
-    said = dict(first.applied.body.steps[1].arguments)
-    application = standard.application(
-        "conv",
-        ("out", count * said["out_channels"]),
-        ("k", said["kernel_size"]),
-        ("s", said["stride"]),
-        ("dilation", said["dilation"]),
-        ("p", said["padding"]),
-        ("groups", count * said["groups"]),
-        ("bias", said["bias"]),
-    )
-    (source,) = draft.sources(match.split)
-    applied = application.at(draft.node(source.node).outputs[source.port])
-    made = Use(application, applied, first.key, first.span, first.path)
-    port = Port(draft.add(made, [source]), 0)
-    for name, sizes in made.weights.items():
-        sources = tuple(Entry(f"{node.key}.{name}", node.weights[name]) for node in nodes)
-        moves[f"{first.key}.{name}"] = Moved(sources, sizes)
-    flatten = standard.application("flatten")
-    for number in reversed(match.between):
-        old = _use(graph.node(number))
-        given = draft.node(port.node).outputs[port.port]
-        use = (flatten, flatten.at(given)) if flattened(old) else pixel_by_pixel(old, given)
-        port = Port(draft.add(Use(*use, old.key, old.span, old.path), [port]), 0)
-    draft.bypass(match.last, [port])
-
-
-def _use(node: object) -> Use:
-    assert isinstance(node, Use)
-    return node

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.compiler import standard
 from ein.compiler.nodes import Use
+from ein.compiler.passes.channels import on_channels
 from ein.compiler.passes.images import Grid, is_elementwise
 from ein.compiler.weights import Entry, Moved, entries, slots
 from ein.grammar.bodies.tensors import Body, Sizes, Step
 from ein.grammar.cfg import Application, Applied
-from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import Tensor, ValueType, bundle, leaves, tensor
 
 _ALONG = frozenset(("softmax", "log_softmax", "cumsum", "cumprod", "flip", "sort"))
@@ -38,18 +37,6 @@ class Unknown(Exception):
     """A step that is not written for images here."""
 
 
-@dataclass(frozen=True, eq=False)
-class Lifted(Applied):
-    """An operator on images that no library has: `lifted` are its steps."""
-
-    lifted: Body | None = None
-
-    @cached_property
-    def body(self) -> Body:
-        assert self.lifted is not None
-        return self.lifted
-
-
 @dataclass(frozen=True, slots=True)
 class Image:
     """An operator on images, and its weights (by their names within the use) where they are not those of before."""
@@ -62,41 +49,38 @@ class Image:
 def on_images(node: Use, grid: Grid) -> Image | None:
     """What a node computes on sequences of h * w positions, computed on images of h x w; None where there is no way."""
     rows, columns = grid
-    given = [t for t in (*node.inputs, *node.outputs) if len(t.sizes) != 2 or t.sizes[0] != rows * columns]
-    if given or any(t.element != "float" for t in (*node.inputs, *node.outputs)):
+    ends = (*node.inputs, *node.outputs)
+    if any(len(t.sizes) != 2 or t.sizes[0] != rows * columns or t.element != "float" for t in ends):
         return None
     try:
         body = _Lifting(node.applied.body, grid).run()
     except Unknown:
         return None
-    made = _image(node, body, [_on(t, grid) for t in node.inputs], [_on(t, grid) for t in node.outputs])
-    return Image(*made, _moved(node.applied.body, body, grid))
+    found = _operator(node, body, [_on(t, grid) for t in node.inputs])
+    return None if found is None else Image(*found, _moved(node.applied.body, body, grid))
 
 
-def pixel_by_pixel(node: Use, given: Tensor) -> tuple[Application, Applied]:
+def pixel_by_pixel(node: Use, given: Tensor) -> tuple[Application, Applied] | None:
     """An activation on a tensor of another shape."""
-    old = node.inputs[0].sizes
-    body = node.applied.body
+    old, body = node.inputs[0].sizes, node.applied.body
     steps = tuple(replace(step, sizes=given.sizes) if step.sizes == old else step for step in body.steps)
-    return _image(node, replace(body, steps=steps), [given], [given])
+    return _operator(node, replace(body, steps=steps), [given])
 
 
 def _on(sequence: Tensor, grid: Grid) -> Tensor:
     return tensor("im", (sequence.sizes[1], *grid), sequence.live)
 
 
-def _image(node: Use, body: Body, inputs: list[Tensor], outputs: list[Tensor]) -> tuple[Application, Applied]:
-    """The first operator that has the body: this one on images, one of the library, one of our own."""
-    given = _together(inputs)
-    for application in (node.application, *_known(body)):
-        try:
-            applied = application.at(given)
-        except Inapplicable:
+def _operator(node: Use, body: Body, inputs: list[Tensor]) -> tuple[Application, Applied] | None:
+    """The first operator that has the body: this one on images, one of the library, this one on channels."""
+    given, kind = _together(inputs), inputs[0].kind
+    for application in (node.application, *_known(body), on_channels(node.application)):
+        found = None if application is None else application.look(given)
+        if application is None or not isinstance(found, Applied):
             continue
-        if _steps(applied.body) == _steps(body) and list(leaves(applied.output)) == outputs:
-            return application, applied
-    old = node.applied
-    return node.application, Lifted(old.operator, old.arguments, old.env, given, _together(outputs), body)
+        if _steps(found.body) == _steps(body) and all(leaf.kind == kind for leaf in leaves(found.output)):
+            return application, found
+    return None
 
 
 def _together(types: list[Tensor]) -> ValueType:

@@ -4,27 +4,24 @@ alone what only looks like it. How often it fired is counted, and a pass that is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
 from math import isclose
 
 import pytest
-import torch
 
-from ein.compiler.carry import carry, carry_back
-from ein.compiler.graph import InternalError, OpGraph, verify
-from ein.compiler.interpret import Interpreter
+from ein.compiler.graph import InternalError, OpGraph
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Use
-from ein.compiler.passes import PIPELINE, Rewritten, attention, convolution, optimise, permutes, wires
+from ein.compiler.passes import PIPELINE, Rewritten, attention, optimise, permutes, wires
 from ein.grammar.architecture import architecture
-from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
-TIMES = 200
+from .passes import TIMES, assert_exact, fires, graphs, names, one_thread, without_wires
+
+__all__ = ["one_thread"]
 
 WIRES = """
 grammar wires
@@ -77,49 +74,6 @@ rule Last = One | One >> Between >> One
 rule One = permute((2, 1))
 rule Between = relu | linear(3) | softmax | turned
 limit modules <= 10
-"""
-
-CONVOLUTIONS = """
-grammar convolutions
-import std
-input im[3, 6, 8]
-op my_windows(k, s, p) : im[c, h, w] -> seq[((h + 2*p - k) // s + 1, (w + 2*p - k) // s + 1), c*k*k]
-    where h + 2*p >= k, w + 2*p >= k, k >= 1, s >= 1 = F.unfold(x, k, stride = s, padding = p)[f, o] -> [o, f]
-op my_linear(out) : any[*s, d] -> any[*s, out] where out >= 1 = nn.Linear(d, out)
-rule Net = Convolution | Convolution >> Net | Part >> Net | clone(2) >> (Same & Same) >> add >> Net
-         | tied (im2col(3, p = 1) >> linear(3) >> col2im >> relu) * 2 >> Convolution
-rule Convolution
-  = for k in {1..3}, s in {1, 2}, p in {0, 1} : im2col(k, s = s, p = p) >> Wire >> Linear >> Wire >> col2im
-  | for k in {1..3}, s in {1, 2}, p in {0, 1} : my_windows(k, s, p) >> Linear >> col2im
-rule Same = im2col(3, p = 1) >> linear(out = 3) >> col2im
-rule Linear = for out in {1..5}, bias in {true, false} : linear(out, bias = bias) | my_linear(out in {1..5})
-rule Wire = identity | identity * 2
-rule Part = relu | norm
-limit modules <= 30
-"""
-
-NO_CONVOLUTIONS = """
-grammar almost
-import std
-input im[4, 5, 7]
-op turned  : seq[(h, w), d] -> im[d, w, h] = rearrange
-op rows    : seq[l, d] -> im[d, 1, l] = x[(a = 1, b), d] -> [d, a, b]
-op columns(k) : im[c, h, w] -> seq[(h - k + 1, w - k + 1), c*k*k] where k >= 1, h >= k, w >= k
-    = F.unfold(x, k)[(c, kk), o] -> [o, (kk, c)]
-op mapped(out) : any[*s, d] -> any[*s, out] where out >= 1 param w[out, d] ~ kaiming = dot[d](x, w)
-op active(out) : any[*s, d] -> any[*s, out] where out >= 1 = relu(nn.Linear(d, out)(x))
-rule Net
-  = Windows >> Between >> linear(4) >> col2im | Windows >> linear(4) >> Between >> col2im
-  | Windows >> linear(4) >> turned | Windows >> linear(4) >> rows | columns(k in {2, 3}) >> linear(4) >> col2im
-  | Windows >> mapped(4) >> col2im | Windows >> active(4) >> col2im
-  | Windows >> linear(4) >> linear(5) >> col2im
-  | Windows >> clone(2) >> (linear(4) >> col2im & linear(4) >> col2im) >> add
-  | Windows >> linear(4) >> clone(2) >> (col2im & col2im) >> add
-  | Windows >> split(2, 2) >> linear(2) ^ 2 >> concat(2) >> col2im
-  | clone(2) >> im2col(3, p = 1) ^ 2 >> tied linear(8) ^ 2 >> (col2im & relu >> col2im) >> add
-  | im2col(k in {1..3}) >> linear(4)
-rule Windows = for k in {1, 2, 3}, s in {1, 2}, p in {0, 1} : im2col(k, s = s, p = p)
-rule Between = relu | softmax | norm | pos_enc | permute((2, 1)) >> permute((2, 1)) >> relu
 """
 
 ATTENTION_ON = {
@@ -198,60 +152,6 @@ limit modules <= 60
 """
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def graphs(text: str) -> Iterator[OpGraph]:
-    sampler = Sampler.of(load_grammar(Source("biased.ein", f"ein 1\n{text}")))
-    return (lower(sampler.draw(3, index).term) for index in range(10**6))
-
-
-def without_wires(graph: OpGraph) -> OpGraph:
-    return wires.remove_wires(graph).graph
-
-
-def assert_exact(before: OpGraph, rewritten: Rewritten) -> None:
-    """Equal results for equal weights, in training, and every weight of the new graph comes from an old one and is
-    found again on the way back."""
-    after = rewritten.graph
-    verify(after)
-    torch.manual_seed(0)
-    one, other = Interpreter(before), Interpreter(after)
-    other.load_state_dict(carry(rewritten.weights, other.state_dict(), one.state_dict()))
-    for name, value in carry_back(rewritten.weights, one.state_dict(), other.state_dict()).items():
-        assert torch.equal(value, one.state_dict()[name]), name
-    given = [torch.randn(3, *leaf.sizes) for leaf in before.node(before.input).outputs]
-    wanted, found = one(*given), other(*given)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-
-
-def fires(text: str, rewrite: Callable[[OpGraph], Rewritten], prepare: Callable[[OpGraph], OpGraph]) -> int:
-    """Draws until the pass has changed `TIMES` graphs, each exactly; the number of draws."""
-    changed = 0
-    for draws, graph in enumerate(map(prepare, graphs(text)), 1):
-        rewritten = rewrite(graph)
-        if rewritten.graph is graph:
-            assert not rewritten.weights
-            continue
-        assert_exact(graph, rewritten)
-        assert rewrite(rewritten.graph).graph is rewritten.graph, "a second run finds nothing left"
-        changed += 1
-        if changed == TIMES or draws == 10 * TIMES:
-            break
-    assert changed == TIMES
-    return draws
-
-
-def names(graph: OpGraph) -> list[str]:
-    return [node.application.name for _, node in graph.uses()]
-
-
 # --- wires
 
 
@@ -302,57 +202,6 @@ def test_broken_permutes_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permutes, "composed", lambda first, second: right(second, first))
     with pytest.raises(AssertionError, match="not close"):
         fires(PERMUTES, permutes.fuse_permutes, without_wires)
-
-
-# --- convolutions
-
-
-def test_convolution_fires() -> None:
-    fires(CONVOLUTIONS, convolution.fuse_convolutions, without_wires)
-
-
-def test_convolution_leaves_the_rest_alone() -> None:
-    """With other operators between, other readers, another grid, another order of features, other weights."""
-    for _, graph in zip(range(TIMES), map(without_wires, graphs(NO_CONVOLUTIONS)), strict=False):
-        assert convolution.fuse_convolutions(graph).graph is graph
-
-
-def test_convolution_takes_every_chain() -> None:
-    for _, graph in zip(range(50), graphs(CONVOLUTIONS), strict=False):
-        found = optimise(graph).graph
-        assert not {"im2col", "my_windows", "linear", "my_linear", "col2im"} & set(names(found))
-        assert "conv" in names(found)
-
-
-def test_broken_convolutions_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bias that gets lost."""
-    right = convolution._arguments
-
-    def without_bias(windows: Step, linear: Step) -> convolution.Arguments:
-        return (*right(windows, linear)[:-1], ("bias", False))
-
-    monkeypatch.setattr(convolution, "_arguments", without_bias)
-    with pytest.raises(AssertionError, match="not close"):
-        fires(CONVOLUTIONS, convolution.fuse_convolutions, without_wires)
-
-
-def test_a_linear_of_the_users_own_is_not_taken_for_the_library_s() -> None:
-    text = """
-        import std
-        op linear(out) : any[*s, d] -> any[*s, out] where out >= 1 = relu(nn.Linear(d, out)(x))
-        input im[3, 6, 6]
-        arch net = im2col(3) >> linear(4) >> col2im
-    """
-    graph = lower(architecture(load_grammar(Source("own.ein", f"ein 1\n{text}"))).term)
-    assert optimise(graph).graph is graph
-
-
-def test_tied_convolutions_stay_tied() -> None:
-    text = "import std\ninput im[3, 6, 6]\narch net = tied (im2col(3, p = 1) >> linear(3) >> col2im) * 3\n"
-    graph = lower(architecture(load_grammar(Source("tied.ein", f"ein 1\n{text}"))).term)
-    found = optimise(graph).graph
-    assert [node.key for _, node in found.uses()] == ["linear_1"] * 3 and names(found) == ["conv"] * 3
-    assert_exact(graph, optimise(graph))
 
 
 # --- attention
