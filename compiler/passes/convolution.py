@@ -59,10 +59,10 @@ class _Chain:
         return self.path[-1].node
 
 
-def origin(graph: OpGraph, number: int) -> tuple[int, Windows] | None:
-    """The windows that a linear map may be a convolution on, and their node."""
-    chain = _chain(graph, number)
-    return None if chain is None else (chain.windows, chain.cut)
+def origins(graph: OpGraph) -> dict[int, tuple[int, Windows]]:
+    """The linear maps that are convolutions on windows, if they pay: each with the node of the windows."""
+    trees = _tied(graph, _trees(graph))
+    return {chain.linear: (chain.windows, chain.cut) for tree in trees.values() for chain in tree}
 
 
 def _chain(graph: OpGraph, number: int) -> _Chain | None:
@@ -123,13 +123,22 @@ def _arguments(cut: Windows, linear: Use) -> Arguments:
 
 
 def _converted(graph: OpGraph) -> list[_Chain]:
-    """The chains of those windows that nothing else reads, that pay, and whose maps share weights with no others."""
-    trees: dict[int, list[_Chain]] = {}
+    trees = {number: tree for number, tree in _trees(graph).items() if _pays(graph, tree)}
+    return [chain for tree in _tied(graph, trees).values() for chain in tree]
+
+
+def _trees(graph: OpGraph) -> dict[int, list[_Chain]]:
+    """By the node of windows, the chains that are all that reads them."""
+    found: dict[int, list[_Chain]] = {}
     for number, _ in graph.uses():
         chain = _chain(graph, number)
         if chain is not None:
-            trees.setdefault(chain.windows, []).append(chain)
-    trees = {number: tree for number, tree in trees.items() if _is_whole(graph, tree) and _pays(graph, tree)}
+            found.setdefault(chain.windows, []).append(chain)
+    return {number: tree for number, tree in found.items() if _is_whole(graph, tree)}
+
+
+def _tied(graph: OpGraph, trees: dict[int, list[_Chain]]) -> dict[int, list[_Chain]]:
+    """Those whose maps share weights with each other alone, all with the same arguments."""
     uses = Counter(node.key for _, node in graph.uses()) if trees else Counter[str]()
     left = -1
     while left != len(trees):
@@ -140,7 +149,7 @@ def _converted(graph: OpGraph) -> list[_Chain]:
             for number, tree in trees.items()
             if all(alike[chain.key, chain.given] == uses[chain.key] for chain in tree)
         }
-    return [chain for tree in trees.values() for chain in tree]
+    return trees
 
 
 def _is_whole(graph: OpGraph, tree: list[_Chain]) -> bool:
@@ -205,7 +214,7 @@ class _Writing:
         """What the first port of a path is on the image."""
         port, *rest = path
         if not rest:
-            return self.graph.sources(port.node)[0]
+            return self.draft.sources(port.node)[0]
         if port not in self.images:
             source, old = self._image(tuple(rest)), _use(self.graph, port.node)
             found = _on_image(old, self._type(source))

@@ -9,8 +9,8 @@ from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes import images
-from ein.compiler.passes.convolution import origin
-from ein.compiler.passes.images import Grid
+from ein.compiler.passes.convolution import origins
+from ein.compiler.passes.images import Grid, Windows
 from ein.compiler.passes.lifting import Image, on_images
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.weights import Entry, Moved
@@ -35,7 +35,7 @@ def raise_grids(graph: OpGraph) -> Rewritten:
     grids = {number: size for number, node in graph.uses() if (size := images.grid(node)) is not None}
     if not grids:
         return Rewritten(graph)
-    region = _Region(graph, grids)
+    region = _Region(graph, grids, origins(graph))
     for number, size in grids.items():
         region.reach(graph.sources(number)[0], size)
     region.shrink()
@@ -48,6 +48,7 @@ class _Region:
 
     graph: OpGraph
     grids: dict[int, Grid]
+    origins: dict[int, tuple[int, Windows]]
     lifted: dict[int, tuple[Image, Grid]] = field(default_factory=dict)
 
     def reach(self, port: Port, size: Grid) -> None:
@@ -74,11 +75,9 @@ class _Region:
             self._keep_ties()
 
     def _is_source(self, number: int, size: Grid) -> bool:
-        node = self.graph.node(number)
-        if images.flattened(node) == size:
-            return True
-        found = origin(self.graph, number)
-        return found is not None and found[1].grid == size
+        if number in self.origins:
+            return self.origins[number][1].grid == size
+        return images.flattened(self.graph.node(number)) == size
 
     def _is_fed(self, number: int) -> bool:
         size = self.lifted[number][1]
@@ -146,11 +145,9 @@ class _Region:
             return port
         node = self._use(port.node)
         if images.flattened(node) is not None:
-            return self.graph.sources(port.node)[0]
+            return draft.sources(port.node)[0]
         if port not in made:
-            found = origin(self.graph, port.node)
-            assert found is not None
-            windows, cut = found
+            windows, cut = self.origins[port.node]
             made[port] = Port(draft.add(_grid(node, cut.grid, self._use(windows).key), [port]), 0)
         return made[port]
 

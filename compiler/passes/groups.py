@@ -41,7 +41,7 @@ def group_convolutions(graph: OpGraph) -> Rewritten:
     draft = graph.draft()
     moves: dict[str, Moved] = {}
     for match in found:
-        port = match.source
+        (port,) = draft.sources(match.split)
         for use in match.chain:
             port = Port(draft.add(use, [port]), 0)
         draft.bypass(match.last, [port])
@@ -52,10 +52,10 @@ def group_convolutions(graph: OpGraph) -> Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """`chain` is what is to stand in the place of `last`: the convolution first."""
+    """`chain` is to stand between `split` and `last`, in their place: the convolution first."""
 
     last: int
-    source: Port
+    split: int
     chain: tuple[Use, ...]
     moves: dict[str, Moved]
 
@@ -83,12 +83,11 @@ def _grouped(
 ) -> _Match | None:
     """`cut` is what the convolutions read; it has to be the parts of an image, and nothing else may read them."""
     whole = cut[0].node
-    if cut != tuple(Port(whole, at) for at in range(len(cut))) or parts(graph.node(whole), axis=0) != len(cut):
+    if parts(graph.node(whole), axis=0) != len(cut) or not _in_order(cut):
         return None
     if not all(_is_read_once(graph, port) for port in cut) or any(keys[node.key] > 1 for node in nodes):
         return None
-    source = graph.sources(whole)[0]
-    made = _convolution(nodes, graph.type(source))
+    made = _convolution(nodes, graph.type(graph.sources(whole)[0]))
     chain = [made]
     for old in reversed(between):
         found = _behind(old, chain[-1].outputs[0])
@@ -99,7 +98,7 @@ def _grouped(
         f"{made.key}.{name}": Moved(tuple(Entry(f"{node.key}.{name}", node.weights[name]) for node in nodes), sizes)
         for name, sizes in made.weights.items()
     }
-    return _Match(last, source, tuple(chain), moves)
+    return _Match(last, whole, tuple(chain), moves)
 
 
 def _convolution(nodes: list[Use], image: Tensor) -> Use:
@@ -123,6 +122,11 @@ def _behind(old: Use, given: Tensor) -> tuple[Application, Applied] | None:
         return pixel_by_pixel(old, given)
     application = standard.application("flatten")
     return application, application.at(given)
+
+
+def _in_order(cut: tuple[Port, ...]) -> bool:
+    """Whether these are the first result of a node, the second one, and so on."""
+    return cut == tuple(Port(cut[0].node, at) for at in range(len(cut)))
 
 
 def _channels(node: Use) -> int:

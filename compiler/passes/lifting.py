@@ -17,6 +17,7 @@ from ein.compiler.passes.images import Grid, is_elementwise
 from ein.compiler.weights import Entry, Moved, entries, slots
 from ein.grammar.bodies.tensors import Body, Sizes, Step
 from ein.grammar.cfg import Application, Applied
+from ein.grammar.diagnostics import EinError
 from ein.grammar.types import Tensor, ValueType, bundle, leaves, tensor
 
 _ALONG = frozenset(("softmax", "log_softmax", "cumsum", "cumprod", "flip", "sort"))
@@ -75,12 +76,21 @@ def _operator(node: Use, body: Body, inputs: list[Tensor]) -> tuple[Application,
     """The first operator that has the body: this one on images, one of the library, this one on channels."""
     given, kind = _together(inputs), inputs[0].kind
     for application in (node.application, *_known(body), on_channels(node.application)):
-        found = None if application is None else application.look(given)
-        if application is None or not isinstance(found, Applied):
+        found = None if application is None else _look(application, given)
+        if application is None or found is None:
             continue
         if _steps(found.body) == _steps(body) and all(leaf.kind == kind for leaf in leaves(found.output)):
             return application, found
     return None
+
+
+def _look(application: Application, given: ValueType) -> Applied | None:
+    """The operator at a type; None where it, or its body, does not take that."""
+    try:
+        found = application.look(given)
+    except EinError:  # the body of an operator on channels, which nothing has checked
+        return None
+    return found if isinstance(found, Applied) else None
 
 
 def _together(types: list[Tensor]) -> ValueType:

@@ -16,6 +16,7 @@ _AT: Mapping[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log1p(math.exp(x)),
     "cos": math.cos,
+    "relu": lambda x: max(x, 0),
     "neg": lambda x: -x,
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
