@@ -81,10 +81,16 @@ class _Region:
 
     def _is_fed(self, number: int) -> bool:
         size = self.lifted[number][1]
-        return all(
-            self._size(source.node) == size or self._is_source(source.node, size)
-            for source in self.graph.sources(number)
-        )
+        sources = [source.node for source in self.graph.sources(number)]
+        if images.is_linear(self.graph.node(number)) and self._is_thinned(sources[0]):
+            return False
+        return all(self._size(source) == size or self._is_source(source, size) for source in sources)
+
+    def _is_thinned(self, number: int) -> bool:
+        """Whether a sequence is of every second pixel or so; there a linear map is faster than a convolution."""
+        if images.flattened(self.graph.node(number)) is None:
+            return False
+        return images.is_thinned(self.graph.node(self.graph.sources(number)[0].node))
 
     def _is_read(self, number: int) -> bool:
         size = self.lifted[number][1]

@@ -76,6 +76,12 @@ def flattened(node: Node) -> Grid | None:
     return (rows, columns) if node.inputs[0].kind == "im" and steps[2].argument("last") == 1 else None
 
 
+def is_thinned(node: Node) -> bool:
+    """`every`: of some rows and columns the first ones."""
+    steps = in_a_row(node, "input", "unflatten", "unflatten", "index", "index")
+    return steps is not None and node.inputs[0].kind == node.outputs[0].kind == "im"
+
+
 def parts(node: Node, axis: int) -> int | None:
     """`split`: into how many equal parts an operator cuts its only input along an axis, all of them in order."""
     if not isinstance(node, Use) or len(node.inputs) != 1:
