@@ -66,11 +66,12 @@ class _Region:
 
     def shrink(self) -> None:
         """Without the nodes that something else reads or feeds, and uses that share weights with others."""
+        order = [number for number in self.graph.order if number in self.lifted]
         left = -1
         while left != len(self.lifted):
             left = len(self.lifted)
-            for number in list(self.lifted):
-                if not (self._is_fed(number) and self._is_read(number)):
+            for number in (*order, *reversed(order)):
+                if number in self.lifted and not (self._is_fed(number) and self._is_read(number)):
                     del self.lifted[number]
             self._keep_ties()
 
