@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
-from ein.compiler.nodes import Use
-from ein.compiler.passes.images import Windows, windows
+from ein.compiler.nodes import Node, Use
+from ein.compiler.passes.images import Windows, parts, windows
+from ein.compiler.passes.permutes import permutation
 from ein.compiler.passes.rewritten import Rewritten
 from ein.grammar.cfg import Application
 
@@ -42,7 +43,15 @@ def _chain(graph: OpGraph, number: int, node: Use) -> list[Application]:
     if cut.k == 1:
         every = [standard.application("every", ("s", cut.stride))] if cut.stride > 1 else []
         return [*every, standard.application("flatten")]
-    return [standard.application("patches", ("k", cut.k))] if _is_patch(cut) else []
+    if not _is_patch(cut):
+        return []
+    by_features = any(_is_cut(graph.node(target.node)) for _, target in graph.targets(number))
+    return [standard.application("patches", ("k", cut.k), ("by_features", by_features))]
+
+
+def _is_cut(node: Node) -> bool:
+    """Whether a reader divides the features or puts them first: it is faster where they come first in memory."""
+    return parts(node, axis=1) is not None or (isinstance(node, Use) and permutation(node) == (1, 0))
 
 
 def _is_patch(cut: Windows) -> bool:

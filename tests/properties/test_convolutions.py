@@ -38,7 +38,7 @@ op my_windows(k, s) : im[c, h, w] -> seq[((h - k) // s + 1, (w - k) // s + 1), c
 rule Net = Patches | Patches >> Part | Patches >> col2im | Part >> Net | Patches >> col2im >> Net
 rule Patches = for k in {4, 8} : im2col(k, s = k) | for k in {4, 8} : my_windows(k, k)
              | for s in {1, 2, 4} : im2col(1, s = s)
-rule Part = relu | norm | linear(3) | permute(order in orders(rank)) @ each
+rule Part = relu | norm | linear(3) | permute(order in orders(rank)) @ each | split(2, 2) >> add
 limit modules <= 12, elements <= 200K
 """
 
@@ -280,6 +280,8 @@ def test_broken_patches_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("im2col(4, s = 4) >> linear(5) >> relu", ["patches(4)", "linear(5)", "relu"]),
         ("im2col(4, s = 4) >> norm", ["patches(4)", "norm"]),
+        ("im2col(4, s = 4) >> permute((2, 1))", ["patches(4, by_features = true)", "permute((2, 1))"]),
+        ("im2col(4, s = 4) >> split(2, 2) >> add", ["patches(4, by_features = true)", "split(2, 2)", "add"]),
         ("im2col(1) >> softmax", ["flatten", "softmax"]),
         ("im2col(1, s = 2) >> linear(5)", ["every(2)", "flatten", "linear(5)"]),
         ("im2col(1, s = 2) >> linear(5) >> relu >> col2im", ["every(2)", "flatten", "linear(5)", "relu", "col2im"]),
