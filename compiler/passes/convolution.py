@@ -34,7 +34,8 @@ def fuse_convolutions(graph: OpGraph) -> Rewritten:
 
     Keeps: every other node. Needs: the windows are read by such maps alone, of which there may be several; f acts
     element by element and gives 0 for 0 where there is a padding; a split cuts whole channels; uses that share
-    weights are all of this form, and alike. Patches of 4 x 4 or more without padding are none: see `cut_patches`.
+    weights are all of this form, and alike. Neither patches of 4 x 4 or more nor single pixels with others between
+    them: see `cut_patches`.
     Pays: see `_pays`.
     Exact: equal outputs for equal weights. The weight of the linear map, one row of channels x k x k for each
     new channel, is reshaped.
@@ -85,13 +86,18 @@ def _chain(graph: OpGraph, number: int) -> _Chain | None:
         pieces *= count or 1
         (port,) = graph.sources(port.node)
         path.append(port)
-    if cut.channels % pieces or (cut.padding == 0 and cut.stride == cut.k >= SMALLEST):
+    if cut.channels % pieces or _is_slow(cut):
         return None
     between = [_use(graph, each.node) for each in path[:-1]]
     if not (_pads_alike(cut, between) and _is_on_image(graph.node(path[-1].node).inputs[0], between)):
         return None
     linear = _use(graph, number)
     return _Chain(number, tuple(path), cut, linear.key, _arguments(cut, linear))
+
+
+def _is_slow(cut: Windows) -> bool:
+    """Patches, and single pixels with others between them: a convolution takes two to four times as long on a CPU."""
+    return (cut.padding == 0 and cut.stride == cut.k >= SMALLEST) or cut.k == 1 < cut.stride
 
 
 def _pads_alike(cut: Windows, between: list[Use]) -> bool:
@@ -172,12 +178,9 @@ def _pays(graph: OpGraph, tree: list[_Chain]) -> bool:
     Where the channels are laid out before the positions: always, 0.9 to 6 times as fast. Else it costs to put the new
     channels behind the positions for whoever reads the sequence, and pays where that is less than what windows that
     overlap cost: with few new channels for the features of a window, 1.1 to 5 times.
-    An activation may go to the image unless that has more pixels than the windows. Pixels that are left out make a
-    convolution of 1 x 1 with a stride half as fast.
+    An activation may go to the image unless that has more pixels than the windows.
     """
     cut = tree[0].cut
-    if cut.k == 1 < cut.stride:
-        return False
     pixels = prod(graph.node(tree[0].windows).inputs[0].sizes)
     if any(len(chain.path) > 1 for chain in tree) and pixels > prod(cut.grid) * cut.features:
         return False
