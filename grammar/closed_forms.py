@@ -8,57 +8,55 @@ form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ein.grammar.computed import build_dim
+from ein.grammar.closed_outputs import Doubt, Make, Open, Output
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Evaluate, Inapplicable, formula
-from ein.grammar.patterns import ELEMENT, KIND, Kinds
+from ein.grammar.patterns import ELEMENT, KIND
 from ein.grammar.size_places import (
     Check,
     Column,
+    Pair,
     Read,
-    agree,
     all_at,
-    mentioned_names,
+    all_same,
     names_but_lengths,
-    same_size,
     shared_run,
     shared_size,
     size_part,
     sizes_at,
 )
-from ein.grammar.types import Bundle, Regular, ValueType, bundle, merge, tensor
+from ein.grammar.types import Bundle, Regular, ValueType, merge
 
 if TYPE_CHECKING:
     from ein.grammar.operators import Operator
-
-Make: TypeAlias = Callable[[Any, dict[str, Any]], ValueType]
-"""The output from an input and the values read of it."""
-
-Doubt: TypeAlias = Callable[[dict[str, Any], list[Any]], None]
-"""Appends a size to a shape; raises Inapplicable where there is none."""
-
-
-class _Open(Exception):
-    """The form does not say where everything stands."""
-
 
 @dataclass(slots=True, eq=False)
 class ClosedForm:
     """`guards` and `doubts` (sizes of the output that may not exist) are functions of the values read."""
 
+    operator: Operator
     merges: bool
+    pairs: tuple[Pair, ...]
+    """Sizes that have to be the same."""
     checks: list[Check]
     constants: dict[str, Any]
     reads: list[tuple[str, Read]]
     guards: list[Evaluate]
     doubts: list[Doubt]
     make: Make
-    known: dict[Any, bool] | None
-    """Answers by the few sizes that they depend on; None where there is more to it."""
+    axes: tuple[int, ...] | None
+    """Those of the few sizes that alone decide whether there is an output; None where there is more to it."""
+    known: dict[Any, bool] = field(default_factory=dict)
+    """Answers by these sizes."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is an output wherever the pairs and checks are right."""
+        return not self.guards and not self.doubts
 
     def result(self, input: ValueType) -> ValueType | None:
         """The output; None where the signature or a guard says no."""
@@ -68,11 +66,20 @@ class ClosedForm:
         except Inapplicable:
             return None
 
+    def output(self, input: ValueType) -> ValueType:
+        """The output, where there is known to be one."""
+        if self.merges:
+            assert isinstance(input, Bundle)
+            merged = merge(input.members)
+            assert merged is not None
+            input = merged
+        return self.make(input, {**self.constants, **{name: read(input) for name, read in self.reads}})
+
     def fits(self, input: ValueType) -> bool:
         """Whether there is an output."""
-        if self.known is None:
+        if self.axes is None:
             return self._fits(input)
-        sizes = tuple([read(input) for _, read in self.reads])
+        sizes = tuple([input.shape[axis] for axis in self.axes])  # type: ignore[union-attr]
         found = self.known.get(sizes)
         if found is None:
             found = self.known[sizes] = self._fits(input)
@@ -91,6 +98,10 @@ class ClosedForm:
 
     def _values(self, input: ValueType) -> tuple[ValueType, dict[str, Any]] | None:
         """The input, of equal members one, and the values that guards and computed sizes need."""
+        if self.pairs:
+            assert isinstance(input, Bundle)
+            if not all_same(input.members, self.pairs):
+                return None
         if self.merges:
             assert isinstance(input, Bundle)
             merged = merge(input.members)
@@ -120,7 +131,7 @@ def closed_form(operator: Operator, arguments: Mapping[str, Any], form: Regular)
         if not places.input(operator.declaration.input, operator.declaration.guards):
             return False
         return places.closed(operator)
-    except _Open:
+    except Open:
         return True
     except Inapplicable:
         return False
@@ -134,8 +145,11 @@ class _Places:
         self.constants: dict[str, Any] = {**arguments, KIND: self.kind, ELEMENT: "float"}
         self.arguments = frozenset(arguments)
         self.checks: list[Check] = []
+        self.pairs: list[Pair] = []
         self.reads: dict[str, Read] = {}
         self.runs: dict[str, int] = {}
+        self.spans: dict[str, tuple[int, int]] = {}
+        """Axes of the one input, or of equal ones, that a name stands for."""
         self.merges = False
         self.sizes: set[str] = set()
         """Names that stand for one size of one input."""
@@ -143,7 +157,7 @@ class _Places:
     # --- the left side
 
     def input(self, type: s.Type, guards: Sequence[s.Expr]) -> bool:
-        """Whether the form fits at all; raises _Open."""
+        """Whether the form fits at all; raises Open."""
         match type:
             case s.BundleType((member,)):
                 return self.input(member.type, guards)
@@ -158,7 +172,7 @@ class _Places:
             case s.BundleType() | s.PowerType() | s.KindType():
                 if not isinstance(type, s.BundleType) or len(type.members) != self.count:
                     return False
-        raise _Open
+        raise Open
 
     def _copies(self, number: s.Expr) -> bool:
         if isinstance(number, s.Name) and number.name not in self.constants:
@@ -166,13 +180,14 @@ class _Places:
             return True
         counted = formula(number)
         if not counted.names <= self.arguments:
-            raise _Open
+            raise Open
         return bool(counted.evaluate(self.constants) == self.count)
 
     def _power(self, base: s.Type, guards: Sequence[s.Expr]) -> bool:
         if isinstance(base, s.KindType) and any(isinstance(dim, s.EachDim) for dim in base.dims):
             return self._each(base, guards)
         self.merges = True
+        self._agree(range(self.axes))
         return self._one(base, guards)
 
     def _one(self, type: s.Type, guards: Sequence[s.Expr]) -> bool:
@@ -189,17 +204,18 @@ class _Places:
                 for dim, first, last in spans:
                     self._alone(dim, first, last)
                 return True
-        raise _Open
+        raise Open
 
     def _alone(self, dim: s.Dim, first: int, last: int) -> None:
         match dim:
             case s.Star(s.Name(name)):
                 self._new(name, lambda source: list(source.shape[first:last]))
                 self.runs[name] = last - first
+                self.spans[name] = first, last
             case s.Group(items):
                 names = [item.value.name for item in items if isinstance(item.value, s.Name)]
                 if len(names) < len(items):
-                    raise _Open
+                    raise Open
                 parts = len(items)
                 self.checks.append(
                     lambda source: type(source.shape[first]) is tuple and len(source.shape[first]) == parts
@@ -208,24 +224,25 @@ class _Places:
                     self._new(name, size_part(first, part))
             case s.Name(name) if name not in self.constants:
                 self._new(name, lambda source: source.shape[first])
+                self.spans[name] = first, last
                 self.sizes.add(name)
             case s.Blank():
                 pass
             case _:
                 if isinstance(dim, s.EachDim):
-                    raise _Open
+                    raise Open
                 self._compared(dim, first)
 
     def _compared(self, dim: s.Expr, axis: int) -> None:
         wanted = formula(dim)
         if not wanted.names <= self.arguments:
-            raise _Open
+            raise Open
         size = wanted.evaluate(self.constants)
         self.checks.append(lambda source: source.sizes[axis] == size)
 
     def _new(self, name: str, read: Read) -> None:
         if name in self.constants or name in self.reads:
-            raise _Open
+            raise Open
         self.reads[name] = read
 
     def _each(self, base: s.KindType, guards: Sequence[s.Expr]) -> bool:
@@ -234,8 +251,7 @@ class _Places:
         if spans is None:
             return False
         free = {first for dim, first, _ in spans if isinstance(dim, s.EachDim)}
-        kept = [axis for axis in range(self.axes) if axis not in free]
-        self.checks.append(lambda source: agree(source.members, kept))
+        self._agree([axis for axis in range(self.axes) if axis not in free])
         for dim, first, last in spans:
             match dim:
                 case s.EachDim(name):
@@ -248,7 +264,7 @@ class _Places:
                 case s.Blank():
                     pass
                 case _:
-                    raise _Open
+                    raise Open
         return True
 
     def _members(self, types: Sequence[s.Type], guards: Sequence[s.Expr]) -> bool:
@@ -269,7 +285,7 @@ class _Places:
                     case s.Blank():
                         pass
                     case _:
-                        raise _Open
+                        raise Open
         for name, places in runs.items():
             if len({last - first for _, first, last in places}) > 1:
                 return False
@@ -285,7 +301,11 @@ class _Places:
 
     def _equal(self, column: Column) -> None:
         first, *others = column
-        self.checks += [same_size(first, other) for other in others]
+        self.pairs += [(*first, *other) for other in others]
+
+    def _agree(self, axes: Iterable[int]) -> None:
+        for axis in axes:
+            self._equal(all_at(axis, self.count))
 
     def _spans(self, kind: str, dims: Sequence[s.Dim], guards: Sequence[s.Expr]) -> list[tuple[s.Dim, int, int]] | None:
         """Which axes each dimension of a pattern stands for; None where they are not as many."""
@@ -297,7 +317,7 @@ class _Places:
         if len(stars) > 1:
             first = self._length(stars[0], guards)
             if len(stars) > 2 or first is None:
-                raise _Open
+                raise Open
             if not 0 <= first <= free:
                 return None
             lengths = [first, free - first]
@@ -332,73 +352,20 @@ class _Places:
                     return False
             else:
                 guards.append(guard)
-        doubts: list[Doubt] = []
-        doubtful: set[str] = set()
-        make = self._make(operator.declaration.output, operator.kinds, doubts, doubtful)
-        wanted = doubtful.union(*(guard.names for guard in guards)) & self.reads.keys()
+        right = Output((self.kind, self.axes, self.count), self.constants, self.reads, self.spans, operator.kinds)
+        make = right.make(operator.declaration.output)
+        wanted = right.names.union(*(guard.names for guard in guards)) & self.reads.keys()
+        few = not self.pairs and not self.checks and wanted <= self.sizes and len(wanted) <= 2
+        reads = [(name, read) for name, read in self.reads.items() if name in wanted]
         return ClosedForm(
+            operator,
             self.merges,
+            tuple(self.pairs),
             self.checks,
             self.constants,
-            [(name, read) for name, read in self.reads.items() if name in wanted],
+            reads,
             [guard.evaluate for guard in guards],
-            doubts,
+            right.doubts,
             make,
-            {} if not self.merges and not self.checks and wanted <= self.sizes and len(wanted) <= 2 else None,
+            tuple([self.spans[name][0] for name, _ in reads]) if few else None,
         )
-
-    def _make(self, type: s.Type, kinds: Kinds, doubts: list[Doubt], names: set[str]) -> Make:
-        """How the output is put together; adds the sizes that may not exist, and the names they are computed from."""
-        match type:
-            case s.TypeName(name) if name in self.reads:
-                return self._read(name)
-            case s.BundleType((member,)):
-                return self._make(member.type, kinds, doubts, names)
-            case s.BundleType(members):
-                parts = [self._make(member.type, kinds, doubts, names) for member in members]
-                return lambda source, env: bundle([part(source, env) for part in parts])
-            case s.PowerType(base, number):
-                copies = self._number(number)
-                one = self._make(base, kinds, doubts, names)
-                return lambda source, env: bundle([one(source, env)] * copies)
-            case s.KindType(kind, dims):
-                pieces = [self._piece(dim, doubts, names) for dim in dims]
-                kind, element = (self.kind, "float") if kind == KIND else (kind, kinds[kind][1])
-
-                def make(source: Any, env: dict[str, Any]) -> ValueType:
-                    shape: list[Any] = []
-                    for piece in pieces:
-                        piece(source, env, shape)
-                    return tensor(kind, shape, True, element)
-
-                return make
-        raise _Open
-
-    def _read(self, name: str) -> Make:
-        read = self.reads[name]
-        return lambda source, env: read(source)
-
-    def _number(self, number: s.Expr) -> int:
-        count = formula(number)
-        if not count.names <= self.constants.keys():
-            raise _Open
-        copies = count.evaluate(self.constants)
-        if not isinstance(copies, int) or not 2 <= copies <= 4096 // self.count:
-            raise _Open
-        return copies
-
-    def _piece(
-        self, dim: s.Dim, doubts: list[Doubt], names: set[str]
-    ) -> Callable[[Any, dict[str, Any], list[Any]], None]:
-        match dim:
-            case s.Star(s.Name(name)) if name in self.reads:
-                run = self.reads[name]
-                return lambda source, env, shape: shape.extend(run(source))
-            case s.Name(name) if name in self.reads:
-                read = self.reads[name]
-                return lambda source, env, shape: shape.append(read(source))
-            case _:
-                doubt = build_dim(dim, {*self.constants, *self.reads})
-                doubts.append(doubt)
-                names.update(mentioned_names(dim))
-                return lambda source, env, shape: doubt(env, shape)

@@ -10,13 +10,14 @@ from typing import Any
 from ein.grammar.bodies.elaborate import Trace, trace
 from ein.grammar.bodies.pruned import pruned
 from ein.grammar.bodies.tensors import Body, Sizes
+from ein.grammar.bodies.words import unwrap
 from ein.grammar.closed_forms import ClosedForm, closed_form
 from ein.grammar.computed import Build
 from ein.grammar.diagnostics import NOWHERE, Span, fail
 from ein.grammar.host import Host
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import Formula, Inapplicable, Order
-from ein.grammar.patterns import Kinds, Match
+from ein.grammar.patterns import KIND, Kinds, Match
 from ein.grammar.types import Bundle, Regular, ValueType, elements, leaves, with_life
 
 
@@ -101,6 +102,14 @@ class Operator:
     def routes(self) -> bool:
         """Whether the operator only moves values: its body is `wires`."""
         return self.declaration.body == s.Name("wires")
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether all tensors that it takes are of one kind, and they are several."""
+        type = unwrap(self.declaration.input)
+        if isinstance(type, s.BundleType):
+            return all(isinstance(each.type, s.KindType) and each.type.kind == KIND for each in type.members)
+        return isinstance(type, s.PowerType)
 
     @cached_property
     def kills(self) -> bool:
@@ -273,7 +282,9 @@ class Application:
         """The output of the first overload that fits, or None: what `look` finds, without the reasons."""
         if input in self.results:
             return self.results[input]
-        closed = self.ready.get(input.regular) or self._closed(input)
+        closed = self.ready.get(input.regular)
+        if closed is None:
+            closed = self._closed(input)
         output = None
         if closed is None:
             found = self.look(input)
@@ -288,8 +299,16 @@ class Application:
 
     def cost(self, input: ValueType) -> Cost:
         """Of what is known to take the input."""
-        found = self.costs[input] = self.at(input).cost
+        found = self.costs[input] = self._free(input) or self.at(input).cost
         return found
+
+    def _free(self, input: ValueType) -> Cost | None:
+        """The cost where the output alone tells it."""
+        closed = self.ready.get(input.regular)
+        if closed is None or len(closed) != 1 or not closed[0].operator.is_free:
+            return None
+        output = self.results.get(input) or closed[0].output(input)
+        return Cost(1, 0, 0, 0 if closed[0].operator.routes else elements(output))
 
     def refusal(self, input: ValueType) -> Inapplicable:
         """Why no overload fits."""
@@ -299,17 +318,25 @@ class Application:
 
     def fits(self, input: ValueType) -> bool:
         """Whether some overload takes the input; without a table where that is told at once."""
-        closed = self.ready.get(input.regular) or self._closed(input)
+        closed = self.ready.get(input.regular)
+        if closed is None:
+            closed = self._closed(input)
         if closed is None:
             return self.result(input) is not None
         return closed[0].fits(input) if len(closed) == 1 else any(each.fits(input) for each in closed)
 
+    @cached_property
+    def alike(self) -> bool:
+        """Whether no overload takes tensors of several kinds."""
+        return all(operator.alike for operator, _ in self.forms)
+
     def _closed(self, input: ValueType) -> tuple[ClosedForm, ...] | None:
         """The overloads that may take the input; None: they are to be tried one by one."""
         form = input.regular
-        found = self.ready.get(form)
-        if found is not None or form is None or len(self.table) < FEW:
-            return found
+        if form is None:
+            return () if isinstance(input, Bundle) and input.mixed and self.alike else None
+        if len(self.table) < FEW:
+            return None
         if form not in self.closed:
             self.closed[form] = {op: closed_form(op, arguments, form) for op, arguments in self.forms}
         closed = {op: each for op, each in self.closed[form].items() if each is not False}

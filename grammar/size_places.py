@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias
 
@@ -17,20 +17,16 @@ Check: TypeAlias = Callable[[Any], bool]
 Column: TypeAlias = list[tuple[int, int]]
 """Axes that are of one size: the number of the input, and of its axis."""
 
+Pair: TypeAlias = tuple[int, int, int, int]
+"""Two of them."""
 
-def agree(members: Sequence[Any], axes: Sequence[int]) -> bool:
-    first = members[0].sizes
-    for member in members:
-        sizes = member.sizes
-        for axis in axes:
-            if sizes[axis] != first[axis]:
-                return False
+
+def all_same(members: Sequence[Any], pairs: Iterable[Pair]) -> bool:
+    """Whether the sizes of each pair are."""
+    for member, axis, second, place in pairs:
+        if members[member].sizes[axis] != members[second].sizes[place]:
+            return False
     return True
-
-
-def same_size(one: tuple[int, int], other: tuple[int, int]) -> Check:
-    (member, axis), (second, place) = one, other
-    return lambda source: source.members[member].sizes[axis] == source.members[second].sizes[place]
 
 
 def size_part(axis: int, part: int) -> Read:

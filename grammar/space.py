@@ -87,6 +87,8 @@ class Space:
         for instance in self.instances.values():
             instance.table.clear()
             instance.met.clear()
+            for form in instance.forms.values():
+                form.together.clear()
         for outcomes in self.outcomes:
             outcomes.clear()
         self.outcomes.clear()
@@ -102,6 +104,10 @@ class Space:
     def result(self, application: cfg.Application, input: ValueType) -> ValueType:
         """The output of what is known to take the input, from the table of the application."""
         self.entries += 1
+        closed = application.ready.get(input.regular)
+        if closed is not None and len(closed) == 1:
+            found = application.results[input] = closed[0].output(input)
+            return found
         return application.result(input) or application.at(input).output
 
     def keep(self, table: dict[ValueType, Any], input: ValueType, found: Any) -> None:

@@ -12,7 +12,8 @@ from ein.grammar.cfg import Application, Cost
 from ein.grammar.computed import side_by_side
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.types import Bundle, ValueType, leaves, merge, with_life
+from ein.grammar.together import Together
+from ein.grammar.types import Bundle, Regular, ValueType, leaves, merge, with_life
 
 CALL, APPLY, COMPOUND, LOAD, ENTER, SETTLED = range(6)
 """What a drawing does at a step; `SETTLED` is what needs no choice and is no operator alone."""
@@ -295,6 +296,8 @@ class Form:
     unsure: list[Candidate]
     reasons: tuple[Inapplicable, ...]
     shared: dict[tuple[bool, ...], Options] = field(default_factory=dict)
+    together: dict[Regular, Together] = field(default_factory=dict)
+    """What asks the unsure ones about inputs of a form, once all of them can be asked so."""
 
 
 @dataclass(eq=False)

@@ -53,7 +53,7 @@ class Tensor:
 class Bundle:
     """Two or more values side by side. Made by `bundle`."""
 
-    __slots__ = ("__weakref__", "elements", "live", "members", "rank", "regular", "tensors")
+    __slots__ = ("__weakref__", "elements", "live", "members", "mixed", "rank", "regular", "tensors")
 
     members: tuple[ValueType, ...]
     elements: int
@@ -61,6 +61,8 @@ class Bundle:
     """The number of axes that all members have, or None."""
     live: bool
     """Whether all members are."""
+    mixed: bool
+    """Whether its members are tensors of several kinds."""
     tensors: int
     regular: Regular | None
 
@@ -105,22 +107,37 @@ def bundle(members: Iterable[ValueType]) -> Bundle:
     if found is None:
         found = Bundle()
         found.members = parts  # keeps the members alive, so their ids stay theirs
-        found.elements = sum(map(elements, parts))
-        ranks = set(map(rank, parts))
-        found.rank = ranks.pop() if len(ranks) == 1 else None
-        found.live = all(part.live for part in parts)
-        found.regular = _regular(parts)
-        found.tensors = sum(part.tensors if isinstance(part, Bundle) else 1 for part in parts)
+        found.elements = sum([part.elements for part in parts])
+        first = parts[0]
+        if isinstance(first, Tensor) and (parts.count(first) == len(parts) or _all_regular(parts)):
+            _same_form(found, first)
+        else:
+            _any_form(found, parts)
         found = _bundles.setdefault(key, found)
     return found
 
 
-def _regular(parts: tuple[ValueType, ...]) -> Regular | None:
+def _all_regular(parts: tuple[ValueType, ...]) -> bool:
+    """Whether all are tensors of one form, floats and live."""
     first = parts[0].regular
-    if first is None or isinstance(parts[0], Bundle):
-        return None
-    same = all(part.regular == first and isinstance(part, Tensor) for part in parts)
-    return (first[0], first[1], len(parts)) if same else None
+    return first is not None and all([part.regular == first and isinstance(part, Tensor) for part in parts])
+
+
+def _same_form(made: Bundle, first: Tensor) -> None:
+    """Of members that are one type, or of one form."""
+    kind, axes = first.form
+    made.rank, made.live, made.mixed, made.tensors = axes, first.live, False, len(made.members)
+    made.regular = (kind, axes, made.tensors) if first.regular is not None else None
+
+
+def _any_form(made: Bundle, parts: tuple[ValueType, ...]) -> None:
+    ranks = set(map(rank, parts))
+    made.rank = ranks.pop() if len(ranks) == 1 else None
+    made.live = all([part.live for part in parts])
+    made.tensors = sum([part.tensors if isinstance(part, Bundle) else 1 for part in parts])
+    kinds = {part.kind if isinstance(part, Tensor) else None for part in parts}
+    made.mixed = len(kinds) > 1 and None not in kinds
+    made.regular = None
 
 
 def leaves(value: ValueType) -> Iterator[Tensor]:

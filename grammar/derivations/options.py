@@ -39,6 +39,7 @@ from ein.grammar.steps import (
     refusal,
     rule_uses,
 )
+from ein.grammar.together import Together
 from ein.grammar.types import Bundle, ValueType, rank
 from ein.grammar.weights import Group, shares, weigh
 
@@ -57,6 +58,31 @@ def _options(space: Space, instance: Instance, input: ValueType) -> Options:
         form = _form(space, instance, input)
     except Inapplicable:
         return _NOTHING
+    together = _together(form, input)
+    alike = None if together is None else together.ask(input)
+    found = None if together is None else together.found.get(alike)
+    if found is None:
+        found = _of_form(space, instance, form, input)
+        if together is not None:
+            together.found[alike] = found
+    return found
+
+
+def _together(form: Form, input: ValueType) -> Together | None:
+    """What asks the operators that are unsure at once, where all of them can be asked so."""
+    regular = input.regular
+    if regular is None or not form.unsure:
+        return None
+    found = form.together.get(regular)
+    if found is None:
+        first = [candidate.first for candidate in form.unsure]
+        found = Together.of([each for each in first if each is not None], regular) if None not in first else None
+        if found is not None:
+            form.together[regular] = found
+    return found
+
+
+def _of_form(space: Space, instance: Instance, form: Form, input: ValueType) -> Options:
     key = tuple([c.first.fits(input) if c.first is not None else _applies(space, c, input) for c in form.unsure])
     found = form.shared.get(key)
     if found is None:
