@@ -87,6 +87,7 @@ class Space:
         for instance in self.instances.values():
             instance.table.clear()
             instance.met.clear()
+            instance.unmet.clear()
             for form in instance.forms.values():
                 form.together.clear()
         for outcomes in self.outcomes:
@@ -132,18 +133,19 @@ class Space:
     def meet(self, instance: Instance, input: ValueType, output: ValueType) -> ValueType:
         """The output as the rule claims it, from the table of the instance; raises Inapplicable where it is another."""
         found = instance.met.get((input, output))
-        if found is None:
+        if found is not None:
+            return found
+        refused = instance.unmet.get((input, output))
+        if refused is None:
             claim = instance.rule.goal
             assert claim is not None
-            try:
-                found = claim.meet(self.bind(instance, input), output, repr(instance))
-            except Inapplicable as error:
-                found = error.bare()
-            instance.met[input, output] = found
             self.entries += 1
-        if isinstance(found, Inapplicable):
-            raise type(found)(found.text, found.span, found.values)
-        return found
+            try:
+                found = instance.met[input, output] = claim.meet(self.bind(instance, input), output, repr(instance))
+                return found
+            except Inapplicable as error:
+                refused = instance.unmet[input, output] = error.bare()
+        raise type(refused)(refused.text, refused.span, refused.values)
 
     def assignments(
         self, alternative: cfg.Alternative, env: Mapping[str, Any], reasons: list[Inapplicable]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ein.grammar import cfg
 from ein.grammar.cfg import Application, Cost
@@ -14,6 +14,9 @@ from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.together import Together
 from ein.grammar.types import Bundle, Regular, ValueType, leaves, merge, with_life
+
+if TYPE_CHECKING:
+    from ein.grammar.derivations.linked import Cell
 
 CALL, APPLY, COMPOUND, LOAD, ENTER, SETTLED = range(6)
 """What a drawing does at a step; `SETTLED` is what needs no choice and is no operator alone."""
@@ -38,6 +41,7 @@ class Compound:
 
     factor = 1
     copies = 1
+    binds = False
 
     @cached_property
     def settled(self) -> bool:
@@ -52,11 +56,6 @@ class Compound:
     def named(self) -> bool:
         """Whether a value that `let` names is set or read in it."""
         return names_values((self,))  # type: ignore[arg-type]
-
-    @cached_property
-    def table(self) -> dict[ValueType, tuple[ValueType, int, Cost | None]]:
-        """Output, modules and cost at a type, of a step without rules and names."""
-        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +178,7 @@ class Bind(Compound):
     bindings: tuple[tuple[tuple[str, ...], Program], ...]
     body: Program
     span: Span
+    binds: ClassVar[bool] = True
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:
@@ -271,6 +271,8 @@ class Candidate:
     minimum: float = 0
     begins: bool = False
     """Whether it is branches or copies that all begin with a rule."""
+    chain: Cell | None = None
+    """The first cell of its `rest`."""
     opens: int = 0
     """Uses of rules in it, those of a copied part once."""
     outcomes: dict[ValueType, Outcome] = field(default_factory=dict)
@@ -309,8 +311,10 @@ class Instance:
     env: Mapping[str, Any]
     table: dict[ValueType, Options] = field(default_factory=dict)
     forms: dict[tuple[str, int | None], Form] = field(default_factory=dict)
-    met: dict[tuple[ValueType, ValueType], ValueType | Inapplicable] = field(default_factory=dict)
+    met: dict[tuple[ValueType, ValueType], ValueType] = field(default_factory=dict)
     """What the rule's claim makes of an output for an input."""
+    unmet: dict[tuple[ValueType, ValueType], Inapplicable] = field(default_factory=dict)
+    """Why it refuses one."""
     minimum: float = 1
     claims: bool = field(init=False)
     """Whether its output is looked at when it ends."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from ein.grammar.cfg import Application, Cost, Limits
+from ein.grammar.cfg import Cost, Limits
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.derivation import retyped
+from ein.grammar.derivations.linked import CLAIM, JOIN, RETURN, Cell, Join, linked
 from ein.grammar.derivations.options import options, outcome, outcome_cost, refusals
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable, Lifeless
@@ -24,29 +25,23 @@ from ein.grammar.steps import (
     COMPOUND,
     ENTER,
     LOAD,
-    Bind,
     Call,
     Candidate,
-    Compound,
     Copy,
     Fork,
     Instance,
     Loop,
     Options,
-    Program,
-    Step,
     Variables,
     assign,
     refusal,
 )
-from ein.grammar.types import Bundle, Tensor, ValueType
+from ein.grammar.types import ValueType
 
 NO_LIMIT = 1 << 60
 
 MAX_CHOICES = 1_000_000
 """Choices of one derivation: what stops a space without limits that does not end by itself."""
-
-_TYPES = (Tensor, Bundle)
 
 Choose: TypeAlias = Callable[[Instance, Options], Candidate]
 
@@ -102,30 +97,6 @@ class Stuck(DeadEnd):
         return self._cause[1]
 
 
-class _Join:
-    """What a frame waits for: the results of branches, of copies, of a loop, or the values of a `let`."""
-
-    __slots__ = ("input", "inputs", "made", "results", "step")
-
-    def __init__(self, step: Fork | Copy | Loop | Bind, input: ValueType, made: int) -> None:
-        self.step = step
-        self.input = input
-        self.inputs = step.begins(input)
-        self.results: list[ValueType] = []
-        self.made = made
-        """choices that were made before"""
-
-
-class _Goal:
-    """Waits for the end of a rule that declares its output."""
-
-    __slots__ = ("input", "instance")
-
-    def __init__(self, instance: Instance, input: ValueType) -> None:
-        self.instance = instance
-        self.input = input
-
-
 class Attempt:
     """One walk through the choices; `run` raises DeadEnd or returns the output type."""
 
@@ -161,41 +132,23 @@ class Attempt:
         max_elements = NO_LIMIT if limits.elements is None else limits.elements
         bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
         parameters = macs = elements = 0
-        program: Program = (Call(start, start.rule.span),)
-        at, depth, times, weights = 0, 0, 1, 1  # tied copies run `times` but hold `weights` weights
+        cell = linked((Call(start, start.rule.span),))
+        depth, times, weights = 0, 1, 1  # tied copies run `times` but hold `weights` weights
         type = input
         variables: Variables = {}
-        stack: list[tuple[Program, int, int, int, int, Variables, _Join | _Goal | None]] = []
+        held: Any = None
+        stack: list[tuple[Cell, int, Any]] = []
+        add = made.append
         while True:
-            if at == len(program):
+            if cell is None:
                 if not stack:
                     break
-                program, at, depth, times, weights, variables, waiting = stack[-1]
-                if waiting is None:
-                    stack.pop()
-                elif isinstance(waiting, _Goal):
-                    stack.pop()
-                    claimed = waiting.instance.met.get((waiting.input, type))
-                    type = claimed if isinstance(claimed, _TYPES) else self._meets(waiting, type)
-                else:
-                    results, join = waiting.results, waiting.step
-                    results.append(type)
-                    done = len(results)
-                    if isinstance(join, Bind) and done <= len(join.bindings):
-                        assign(join.bindings[done - 1][0], type, variables, join.span)
-                    if done < len(waiting.inputs):
-                        program, at, type = join.programs[done], 0, waiting.inputs[done]
-                    else:
-                        stack.pop()
-                        type = type if isinstance(join, Bind) else self._joined(waiting, variables)
-                continue
-            step = program[at]
-            at += 1
-            code = step.code
+                cell, depth, held = stack.pop()
+            code = cell.code
             cost: Cost | None = None
             if code == CALL:
-                instance: Instance = step.instance  # type: ignore[union-attr]
-                table = instance.table.get(type)
+                instance = cell.instance
+                table = cell.options.get(type)
                 if table is None:
                     table = options(space, instance, type)
                 if not table.candidates:
@@ -204,7 +157,7 @@ class Attempt:
                     candidate = table.candidates[bisect_right(table.cumulative, random())]
                 else:
                     candidate = choose(instance, table)  # type: ignore[misc]
-                made.append(candidate)
+                add(candidate)
                 if len(made) > MAX_CHOICES:
                     raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
                 output = type
@@ -223,46 +176,72 @@ class Attempt:
                         cost = outcome_cost(space, candidate, type)
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                deeper = depth + instance.deepens
-                if deeper > max_depth:
+                if depth + instance.deepens > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
+                inner, following = candidate.chain, cell.next
+                if candidate.binds and inner is not None:
+                    stack.append((cell.back, depth, variables))
+                    variables = {} if candidate.simple else result.variables.copy()
+                    following = None
                 if instance.claims:
-                    stack.append((program, at, depth, times, weights, variables, _Goal(instance, type)))
-                elif candidate.rest and at < len(program):
-                    stack.append((program, at, depth, times, weights, variables, None))
-                if candidate.rest or instance.claims:
-                    program, at, depth = candidate.rest, 0, deeper
-                    if candidate.binds:
-                        variables = {} if candidate.simple else result.variables.copy()
+                    stack.append((cell.end if following is None else cell.claim, depth, type))
+                elif inner is not None and following is not None:
+                    stack.append((following, depth, None))
+                if inner is not None:
+                    cell, depth = inner, depth + instance.deepens
+                else:
+                    cell = None if instance.claims else following
                 type = output
+            elif code == CLAIM:
+                cell, type = cell.next, cell.instance.met.get((held, type)) or self._meets(cell.instance, held, type)
             elif code == APPLY:
-                application: Application = step.application  # type: ignore[union-attr]
+                application = cell.application
                 found = application.results.get(type) or application.result(type)
                 if found is None:
-                    raise refusal(step, application.refusal(type))  # type: ignore[arg-type]
+                    raise refusal(cell.step, application.refusal(type))
                 if bounded:
                     cost = application.costs.get(type) or application.cost(type)
                 type = found
+                cell = cell.next
+            elif code == JOIN:
+                results, variables = held.results, held.variables
+                results.append(type)
+                done = len(results)
+                step = cell.step
+                if step.binds and done <= len(step.bindings):
+                    assign(step.bindings[done - 1][0], type, variables, step.span)
+                if done < len(held.inputs):
+                    stack.append((cell, depth, held))
+                    cell, type = cell.cells[done], held.inputs[done]
+                else:
+                    times, weights = held.times, held.weights
+                    type = type if step.binds else self._joined(step, held, variables)
+                    cell = cell.next
             elif code == COMPOUND:
-                waiting = _Join(step, type, len(made))  # type: ignore[arg-type]
-                stack.append((program, at, depth, times, weights, variables, waiting))
-                times *= step.factor  # type: ignore[union-attr]
-                weights *= step.copies  # type: ignore[union-attr]
-                program, at, type = step.programs[0], 0, waiting.inputs[0]  # type: ignore[union-attr]
+                step = cell.step
+                join = Join(step, type, len(made), times, weights, variables)
+                stack.append((cell.end, depth, join))
+                times *= step.factor
+                weights *= step.copies
+                cell, type = cell.cells[0], join.inputs[0]
             elif code == LOAD:
-                type = variables[step.name]  # type: ignore[union-attr]
+                cell, type = cell.next, variables[cell.name]
+            elif code == RETURN:
+                cell, variables = cell.next, held
             elif code == ENTER:
-                inner = space.enter(step, type)  # type: ignore[arg-type]
-                left -= (space.least(inner) - space.minimum(step)) * times
+                least, inner = self._entered(cell, type)
+                left -= (least - space.minimum(cell.step)) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                stack.append((program, at, depth, times, weights, variables, None))
-                program, at = inner, 0
+                if cell.next is not None:
+                    stack.append((cell.next, depth, None))
+                cell = inner
             else:
-                type, used, cost = self._settled(step, type, variables, bounded)
-                left -= (used - space.minimum(step)) * times
+                type, used, cost = self._settled(cell, type, variables, bounded)
+                left -= (used - space.minimum(cell.step)) * times
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
+                cell = cell.next
             if cost is not None:
                 parameters += cost.parameters * weights
                 macs += cost.macs * times
@@ -276,34 +255,42 @@ class Attempt:
         self.modules_left = int(left)
         return type
 
+    def _entered(self, cell: Cell, type: ValueType) -> tuple[float, Cell | None]:
+        """The fewest modules and the first cell of what a macro is at a type."""
+        assert cell.table is not None
+        found = cell.table.get(type)
+        if found is None:
+            program = self.space.enter(cell.step, type)
+            found = self.space.least(program), linked(program)
+            self.space.keep(cell.table, type, found)
+        return found  # type: ignore[no-any-return]
+
     def _settled(
-        self, step: Step, type: ValueType, variables: Variables, bounded: bool
+        self, cell: Cell, type: ValueType, variables: Variables, bounded: bool
     ) -> tuple[ValueType, int, Cost | None]:
         """Output, modules and cost of a step without rules; kept where no value that has a name is in it."""
-        if not isinstance(step, Compound):
-            return (*self.space.run(step, type, variables), None)
-        found = step.table.get(type)
-        if found is None or (bounded and found[2] is None):
+        step, table = cell.step, cell.table
+        found = None if table is None else table.get(type)
+        if found is None or (bounded and found[1] and found[2] is None):
             output, used = self.space.run(step, type, variables)
-            found = output, used, self.space.cost((step,), type, variables) if bounded else None
-            if not step.named:
-                self.space.keep(step.table, type, found)
+            found = output, used, self.space.cost((step,), type, variables) if bounded and used else None
+            if table is not None:
+                self.space.keep(table, type, found)
         return found
 
-    def _joined(self, join: _Join, variables: Variables) -> ValueType:
-        step = join.step
-        if isinstance(step, Copy | Loop):
+    def _joined(self, step: Fork | Copy | Loop, join: Join, variables: Variables) -> ValueType:
+        if isinstance(step, Fork):
+            return side_by_side(join.results, step.span)
 
-            def again(type: ValueType) -> ValueType:
-                choices = tuple(candidate.choice for candidate in self.made[join.made :])
-                return retyped(self.space, step.program, choices, type, variables)
+        def again(type: ValueType) -> ValueType:
+            choices = tuple(candidate.choice for candidate in self.made[join.made :])
+            return retyped(self.space, step.program, choices, type, variables)
 
-            return step.output(join.input, join.results[0], again)
-        return side_by_side(join.results, step.span)
+        return step.output(join.input, join.results[0], again)
 
-    def _meets(self, goal: _Goal, type: ValueType) -> ValueType:
+    def _meets(self, instance: Instance, input: ValueType, type: ValueType) -> ValueType:
         try:
-            return self.space.meet(goal.instance, goal.input, type)
+            return self.space.meet(instance, input, type)
         except Inapplicable as error:
             kind = "dead" if isinstance(error, Lifeless) else "goal"
-            raise DeadEnd(kind, error, error.span or goal.instance.rule.span) from None
+            raise DeadEnd(kind, error, error.span or instance.rule.span) from None

@@ -12,6 +12,7 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from ein.grammar.cfg import Cost
+from ein.grammar.derivations.linked import linked
 from ein.grammar.forms import takes_form
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
@@ -182,7 +183,8 @@ def _candidate(space: Space, choice: Choice, weight: float, program: Program) ->
     simple = not before or first is not None
     least = len(before) + space.least(rest) if simple else 0
     begins, opens = _begins(program, binds), rule_uses(rest)
-    return Candidate(choice, weight, program, leading, flat(rest), binds, simple, first, least, begins, opens)
+    rest = flat(rest)
+    return Candidate(choice, weight, program, leading, rest, binds, simple, first, least, begins, linked(rest), opens)
 
 
 def _begins(program: Program, binds: bool) -> bool:
