@@ -66,14 +66,21 @@ class Fork(Compound):
     takes: tuple[bool, ...]
     span: Span
 
+    @cached_property
+    def wanted(self) -> int:
+        """How many branches take an input."""
+        return sum(self.takes)
+
     def begins(self, input: ValueType) -> tuple[ValueType, ...]:
         return self.inputs(input)
 
     def inputs(self, input: ValueType) -> tuple[ValueType, ...]:
         """What each branch begins with; raises Inapplicable."""
-        if all(self.takes):
-            return members(input, len(self.programs), self.span)
-        wanted = sum(self.takes)
+        wanted = self.wanted
+        if wanted == len(self.takes):
+            return members(input, wanted, self.span)
+        if not wanted:
+            return (input,) * len(self.takes)
         given = iter((input,) if wanted < 2 else members(input, wanted, self.span))
         return tuple(next(given) if takes else input for takes in self.takes)
 

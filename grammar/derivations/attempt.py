@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ein.grammar.cfg import Cost, Limits
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.derivation import retyped
-from ein.grammar.derivations.linked import CLAIM, JOIN, RETURN, Cell, Join, linked
+from ein.grammar.derivations.linked import CLAIM, JOIN, RETURN, Cell, linked
 from ein.grammar.derivations.options import options, outcome, outcome_cost, refusals
 from ein.grammar.diagnostics import Span
 from ein.grammar.numbers import Inapplicable, Lifeless
@@ -176,21 +176,31 @@ class Attempt:
                         cost = outcome_cost(space, candidate, type)
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                if depth + instance.deepens > max_depth:
+                deeper = depth + instance.deepens
+                if deeper > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
-                inner, following = candidate.chain, cell.next
-                if candidate.binds and inner is not None:
-                    stack.append((cell.back, depth, variables))
-                    variables = {} if candidate.simple else result.variables.copy()
-                    following = None
-                if instance.claims:
-                    stack.append((cell.end if following is None else cell.claim, depth, type))
-                elif inner is not None and following is not None:
-                    stack.append((following, depth, None))
-                if inner is not None:
-                    cell, depth = inner, depth + instance.deepens
+                inner = candidate.chain
+                if inner is None:
+                    if not instance.claims:
+                        cell = cell.next
+                    else:
+                        met = instance.met.get((type, output))
+                        if met is not None:
+                            cell, output = cell.next, met
+                        else:
+                            stack.append((cell.claim, depth, type))
+                            cell = None
                 else:
-                    cell = None if instance.claims else following
+                    if candidate.binds:
+                        stack.append((cell.back, depth, variables))
+                        variables = {} if candidate.simple else result.variables.copy()
+                        if instance.claims:
+                            stack.append((cell.end, depth, type))
+                    elif instance.claims:
+                        stack.append((cell.claim, depth, type))
+                    elif cell.next is not None:
+                        stack.append((cell.next, depth, None))
+                    cell, depth = inner, deeper
                 type = output
             elif code == CLAIM:
                 cell, type = cell.next, cell.instance.met.get((held, type)) or self._meets(cell.instance, held, type)
@@ -204,26 +214,27 @@ class Attempt:
                 type = found
                 cell = cell.next
             elif code == JOIN:
-                results, variables = held.results, held.variables
+                inputs, results, entered, first_made, *around, variables = held
                 results.append(type)
                 done = len(results)
                 step = cell.step
                 if step.binds and done <= len(step.bindings):
                     assign(step.bindings[done - 1][0], type, variables, step.span)
-                if done < len(held.inputs):
+                if done < len(inputs):
                     stack.append((cell, depth, held))
-                    cell, type = cell.cells[done], held.inputs[done]
+                    cell, type = cell.cells[done], inputs[done]
                 else:
-                    times, weights = held.times, held.weights
-                    type = type if step.binds else self._joined(step, held, variables)
+                    times, weights = around
+                    if not step.binds:
+                        type = self._joined(step, results, entered, first_made, variables)
                     cell = cell.next
             elif code == COMPOUND:
                 step = cell.step
-                join = Join(step, type, len(made), times, weights, variables)
-                stack.append((cell.end, depth, join))
+                inputs = step.begins(type)
+                stack.append((cell.end, depth, (inputs, [], type, len(made), times, weights, variables)))
                 times *= step.factor
                 weights *= step.copies
-                cell, type = cell.cells[0], join.inputs[0]
+                cell, type = cell.cells[0], inputs[0]
             elif code == LOAD:
                 cell, type = cell.next, variables[cell.name]
             elif code == RETURN:
@@ -278,15 +289,18 @@ class Attempt:
                 self.space.keep(table, type, found)
         return found
 
-    def _joined(self, step: Fork | Copy | Loop, join: Join, variables: Variables) -> ValueType:
+    def _joined(
+        self, step: Fork | Copy | Loop, results: list[ValueType], input: ValueType, first: int, variables: Variables
+    ) -> ValueType:
+        """What parts that gave `results` come to together; the choices from `first` on are theirs."""
         if isinstance(step, Fork):
-            return side_by_side(join.results, step.span)
+            return side_by_side(results, step.span)
 
         def again(type: ValueType) -> ValueType:
-            choices = tuple(candidate.choice for candidate in self.made[join.made :])
+            choices = tuple(candidate.choice for candidate in self.made[first:])
             return retyped(self.space, step.program, choices, type, variables)
 
-        return step.output(join.input, join.results[0], again)
+        return step.output(input, results[0], again)
 
     def _meets(self, instance: Instance, input: ValueType, type: ValueType) -> ValueType:
         try:
