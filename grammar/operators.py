@@ -39,6 +39,11 @@ class Cost:
             self.elements + other.elements,
         )
 
+    @property
+    def charged(self) -> tuple[int, int, int]:
+        """What limits other than that of modules bound."""
+        return self.parameters, self.macs, self.elements
+
     def times(self, n: int) -> Cost:
         return Cost(self.modules * n, self.parameters * n, self.macs * n, self.elements * n)
 
@@ -262,7 +267,8 @@ class Application:
     tried: set[Operator] = field(default_factory=set)
     """Overloads whose body took these arguments once."""
     results: dict[ValueType, ValueType | None] = field(default_factory=dict)
-    costs: dict[ValueType, Cost] = field(default_factory=dict)
+    costs: dict[ValueType, tuple[int, int, int]] = field(default_factory=dict)
+    """Parameters, MACs and elements."""
     closed: dict[Regular, dict[Operator, ClosedForm | bool]] = field(default_factory=dict)
     ready: dict[Regular | None, tuple[ClosedForm, ...]] = field(default_factory=dict)
     """Those of which all bodies were tried."""
@@ -297,18 +303,18 @@ class Application:
         self.results[input] = output
         return output
 
-    def cost(self, input: ValueType) -> Cost:
-        """Of what is known to take the input."""
-        found = self.costs[input] = self._free(input) or self.at(input).cost
+    def cost(self, input: ValueType) -> tuple[int, int, int]:
+        """Parameters, MACs and elements of what is known to take the input."""
+        found = self.costs[input] = self._free(input) or self.at(input).cost.charged
         return found
 
-    def _free(self, input: ValueType) -> Cost | None:
+    def _free(self, input: ValueType) -> tuple[int, int, int] | None:
         """The cost where the output alone tells it."""
         closed = self.ready.get(input.regular)
         if closed is None or len(closed) != 1 or not closed[0].operator.is_free:
             return None
         output = self.results.get(input) or closed[0].output(input)
-        return Cost(1, 0, 0, 0 if closed[0].operator.routes else elements(output))
+        return 0, 0, 0 if closed[0].operator.routes else elements(output)
 
     def refusal(self, input: ValueType) -> Inapplicable:
         """Why no overload fits."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ein.grammar.cfg import Cost, Limits
+from ein.grammar.cfg import Limits
 from ein.grammar.computed import side_by_side
 from ein.grammar.derivations.derivation import retyped
 from ein.grammar.derivations.linked import CLAIM, JOIN, RETURN, Cell, linked
@@ -145,35 +145,37 @@ class Attempt:
                     break
                 cell, depth, held = stack.pop()
             code = cell.code
-            cost: Cost | None = None
             if code == CALL:
                 instance = cell.instance
                 table = cell.options.get(type)
                 if table is None:
                     table = options(space, instance, type)
-                if not table.candidates:
+                candidates = table.candidates
+                if not candidates:
                     raise Stuck(space, instance, type)
                 if random is not None:
-                    candidate = table.candidates[bisect_right(table.cumulative, random())]
+                    candidate = candidates[bisect_right(table.cumulative, random())]
                 else:
                     candidate = choose(instance, table)  # type: ignore[misc]
                 add(candidate)
                 if len(made) > MAX_CHOICES:
                     raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
-                output = type
-                if candidate.simple:
-                    first = candidate.first
-                    if first is not None:
-                        output = first.results.get(type) or space.result(first, type)
-                        if bounded:
-                            cost = first.costs.get(type) or first.cost(type)
+                cost = None
+                first = candidate.first
+                if first is not None:
+                    output = first.results.get(type) or space.result(first, type)
+                    if bounded:
+                        cost = first.costs.get(type) or first.cost(type)
+                    left -= (candidate.minimum - instance.minimum) * times
+                elif candidate.simple:
+                    output = type
                     left -= (candidate.minimum - instance.minimum) * times
                 else:
                     result = candidate.outcomes.get(type) or outcome(space, candidate, type)
                     output = result.output
                     left -= (result.minimum - instance.minimum) * times
                     if bounded:
-                        cost = outcome_cost(space, candidate, type)
+                        cost = outcome_cost(space, candidate, type).charged
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
                 deeper = depth + instance.deepens
@@ -203,18 +205,19 @@ class Attempt:
                     cell, depth = inner, deeper
                 type = output
             elif code == CLAIM:
-                cell, type = cell.next, cell.instance.met.get((held, type)) or self._meets(cell.instance, held, type)
+                type = cell.instance.met.get((held, type)) or self._meets(cell.instance, held, type)
+                cell = cell.next
+                continue
             elif code == APPLY:
                 application = cell.application
                 found = application.results.get(type) or application.result(type)
                 if found is None:
                     raise refusal(cell.step, application.refusal(type))
-                if bounded:
-                    cost = application.costs.get(type) or application.cost(type)
+                cost = application.costs.get(type) or application.cost(type) if bounded else None
                 type = found
                 cell = cell.next
             elif code == JOIN:
-                inputs, results, entered, first_made, *around, variables = held
+                inputs, results, entered, made_first, times_around, weights_around, variables = held
                 results.append(type)
                 done = len(results)
                 step = cell.step
@@ -224,10 +227,11 @@ class Attempt:
                     stack.append((cell, depth, held))
                     cell, type = cell.cells[done], inputs[done]
                 else:
-                    times, weights = around
+                    times, weights = times_around, weights_around
                     if not step.binds:
-                        type = self._joined(step, results, entered, first_made, variables)
+                        type = self._joined(step, results, entered, made_first, variables)
                     cell = cell.next
+                continue
             elif code == COMPOUND:
                 step = cell.step
                 inputs = step.begins(type)
@@ -235,10 +239,13 @@ class Attempt:
                 times *= step.factor
                 weights *= step.copies
                 cell, type = cell.cells[0], inputs[0]
+                continue
             elif code == LOAD:
                 cell, type = cell.next, variables[cell.name]
+                continue
             elif code == RETURN:
                 cell, variables = cell.next, held
+                continue
             elif code == ENTER:
                 least, inner = self._entered(cell, type)
                 left -= (least - space.minimum(cell.step)) * times
@@ -247,6 +254,7 @@ class Attempt:
                 if cell.next is not None:
                     stack.append((cell.next, depth, None))
                 cell = inner
+                continue
             else:
                 type, used, cost = self._settled(cell, type, variables, bounded)
                 left -= (used - space.minimum(cell.step)) * times
@@ -254,9 +262,10 @@ class Attempt:
                     raise DeadEnd("modules", "more modules than the limit")
                 cell = cell.next
             if cost is not None:
-                parameters += cost.parameters * weights
-                macs += cost.macs * times
-                elements += cost.elements * times
+                trained, multiplied, held_elements = cost
+                parameters += trained * weights
+                macs += multiplied * times
+                elements += held_elements * times
                 if elements > max_elements:
                     raise DeadEnd("elements", "more elements than the limit")
                 if macs > max_macs:
@@ -278,13 +287,14 @@ class Attempt:
 
     def _settled(
         self, cell: Cell, type: ValueType, variables: Variables, bounded: bool
-    ) -> tuple[ValueType, int, Cost | None]:
+    ) -> tuple[ValueType, int, tuple[int, int, int] | None]:
         """Output, modules and cost of a step without rules; kept where no value that has a name is in it."""
         step, table = cell.step, cell.table
         found = None if table is None else table.get(type)
         if found is None or (bounded and found[1] and found[2] is None):
             output, used = self.space.run(step, type, variables)
-            found = output, used, self.space.cost((step,), type, variables) if bounded and used else None
+            cost = self.space.cost((step,), type, variables).charged if bounded and used else None
+            found = output, used, cost
             if table is not None:
                 self.space.keep(table, type, found)
         return found
