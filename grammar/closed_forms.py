@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ein.grammar.closed_outputs import Doubt, Make, Open, Output
 from ein.grammar.notation import syntax as s
-from ein.grammar.numbers import Evaluate, Inapplicable, formula
+from ein.grammar.numbers import Evaluate, Formula, Inapplicable, formula
 from ein.grammar.patterns import ELEMENT, KIND
 from ein.grammar.size_places import (
     Check,
@@ -23,13 +23,14 @@ from ein.grammar.size_places import (
     Read,
     all_at,
     all_same,
+    few_sizes,
     names_but_lengths,
     shared_run,
     shared_size,
     size_part,
     sizes_at,
 )
-from ein.grammar.types import Bundle, Regular, ValueType, merge
+from ein.grammar.types import MAX_SIZE, Bundle, Regular, ValueType, merge
 
 if TYPE_CHECKING:
     from ein.grammar.operators import Operator
@@ -53,10 +54,14 @@ class ClosedForm:
     known: dict[Any, bool] = field(default_factory=dict)
     """Answers by these sizes."""
 
+    sums: bool = False
+    """Whether sizes are added up over the inputs."""
+
     @property
     def settled(self) -> bool:
-        """Whether there is an output wherever the pairs and checks are right."""
-        return not self.guards and not self.doubts
+        """Whether there is an output wherever the pairs are right, if the input has no more elements than `MAX_SIZE`:
+        then no sum of sizes is more."""
+        return not self.guards and not self.doubts and not self.checks
 
     def result(self, input: ValueType) -> ValueType | None:
         """The output; None where the signature or a guard says no."""
@@ -92,7 +97,7 @@ class ClosedForm:
                 return False
             for doubt in self.doubts:
                 doubt(found[1], [])
-            return True
+            return not self.sums or input.elements <= MAX_SIZE or self.result(input) is not None
         except Inapplicable:
             return False
 
@@ -151,6 +156,7 @@ class _Places:
         self.spans: dict[str, tuple[int, int]] = {}
         """Axes of the one input, or of equal ones, that a name stands for."""
         self.merges = False
+        self.each: set[str] = set()
         self.sizes: set[str] = set()
         """Names that stand for one size of one input."""
 
@@ -256,6 +262,7 @@ class _Places:
             match dim:
                 case s.EachDim(name):
                     self._new(name, sizes_at(first))
+                    self.each.add(name)
                 case s.Star(s.Name(name)):
                     self._new(name, shared_run([all_at(axis, self.count) for axis in range(first, last)]))
                     self.runs[name] = last - first
@@ -343,6 +350,22 @@ class _Places:
 
     # --- guards and the right side
 
+    def _remembered(self, guard: Formula) -> Evaluate:
+        """The guard, with the answers for few sizes kept."""
+        names = few_sizes(guard.expr, self.reads, self.spans)
+        if names is None:
+            return guard.evaluate
+        known: dict[Any, Any] = {}
+
+        def remembered(env: Mapping[str, Any]) -> Any:
+            sizes = tuple([env[name] for name in names])
+            found = known.get(sizes)
+            if found is None:
+                found = known[sizes] = guard.evaluate(env)
+            return found
+
+        return remembered
+
     def closed(self, operator: Operator) -> ClosedForm | bool:
         guards = []
         for guard in operator.guards:
@@ -352,7 +375,8 @@ class _Places:
                     return False
             else:
                 guards.append(guard)
-        right = Output((self.kind, self.axes, self.count), self.constants, self.reads, self.spans, operator.kinds)
+        form = self.kind, self.axes, self.count
+        right = Output(form, self.constants, self.reads, self.spans, operator.kinds, self.each)
         make = right.make(operator.declaration.output)
         wanted = right.names.union(*(guard.names for guard in guards)) & self.reads.keys()
         few = not self.pairs and not self.checks and wanted <= self.sizes and len(wanted) <= 2
@@ -364,8 +388,9 @@ class _Places:
             self.checks,
             self.constants,
             reads,
-            [guard.evaluate for guard in guards],
+            [self._remembered(guard) for guard in guards],
             right.doubts,
             make,
             tuple([self.spans[name][0] for name, _ in reads]) if few else None,
+            sums=right.sums,
         )

@@ -5,7 +5,7 @@ Only the others are computed: those may not exist, so they are handed back as do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -15,8 +15,8 @@ from ein.grammar.computed import build_dim, check_size
 from ein.grammar.notation import syntax as s
 from ein.grammar.numbers import formula, permuted
 from ein.grammar.patterns import KIND, Kinds
-from ein.grammar.size_places import Read, mentioned_names
-from ein.grammar.types import Regular, Size, ValueType, bundle, tensor
+from ein.grammar.size_places import Read, few_sizes, mentioned_names
+from ein.grammar.types import Regular, Size, ValueType, bundle, plain, tensor
 
 Make: TypeAlias = Callable[[Any, dict[str, Any]], ValueType]
 """The output from an input and the values read of it."""
@@ -50,7 +50,11 @@ class Output:
     reads: Mapping[str, Read]
     spans: Mapping[str, tuple[int, int]]
     kinds: Kinds
+    each: Set[str]
+    """Names of the sizes of all inputs along an axis on which they may differ."""
     doubts: list[Doubt] = field(default_factory=list)
+    sums: bool = False
+    """Whether there are sums of such: they are sizes if the input is small, see `MAX_SIZE`."""
     names: set[str] = field(default_factory=set)
     """What the sizes in doubt are computed from."""
 
@@ -134,10 +138,32 @@ class Output:
             case s.Name(name) if name in self.reads:
                 read = self.reads[name]
                 return lambda source, env, shape: shape.append(read(source))
-        doubt = build_dim(dim, {*self.constants, *self.reads})
+            case s.Call(s.Name("sum"), (s.Argument(s.Name(name)),)) if name in self.each:
+                self.names.add(name)
+                self.sums = True
+                return lambda source, env, shape: shape.append(check_size(sum(map(plain, env[name])), dim))
+        doubt = self._remembered(build_dim(dim, {*self.constants, *self.reads}), dim)
         self.doubts.append(doubt)
         self.names.update(mentioned_names(dim))
         return lambda source, env, shape: doubt(env, shape)
+
+    def _remembered(self, doubt: Doubt, dim: s.Dim) -> Doubt:
+        """The same, with what came of few sizes kept."""
+        names = few_sizes(dim, self.reads, self.spans)
+        if names is None:
+            return doubt
+        known: dict[Any, list[Size]] = {}
+
+        def remembered(env: dict[str, Any], shape: list[Size]) -> None:
+            sizes = tuple([env[name] for name in names])
+            found = known.get(sizes)
+            if found is None:
+                made: list[Size] = []
+                doubt(env, made)
+                found = known[sizes] = made
+            shape.extend(found)
+
+        return remembered
 
 
 def _taken(places: Sequence[_Place]) -> Callable[[Any], tuple[Size, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias
 
@@ -52,6 +52,13 @@ def shared_size(column: Column) -> Read:
 def shared_run(columns: list[Column]) -> Read:
     reads = [shared_size(column) for column in columns]
     return lambda source: [read(source) for read in reads]
+
+
+def few_sizes(node: Any, reads: Container[str], spans: Mapping[str, tuple[int, int]]) -> list[str] | None:
+    """What is read of the input for an expression, if that is one size of it or two."""
+    names = [name for name in dict.fromkeys(mentioned_names(node)) if name in reads]
+    single = all(name in spans and spans[name][1] - spans[name][0] == 1 for name in names)
+    return names if single and 1 <= len(names) <= 2 else None
 
 
 def mentioned_names(node: Any) -> Iterator[str]:

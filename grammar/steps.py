@@ -323,6 +323,8 @@ class Instance:
     unmet: dict[tuple[ValueType, ValueType], Inapplicable] = field(default_factory=dict)
     """Why it refuses one."""
     minimum: float = 1
+    entry: Cell | None = None
+    """The first cell of a drawing that begins with it."""
     claims: bool = field(init=False)
     """Whether its output is looked at when it ends."""
     deepens: int = field(init=False)

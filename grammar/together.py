@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from ein.grammar.closed_forms import ClosedForm
 from ein.grammar.operators import Application
 from ein.grammar.size_places import Pair
-from ein.grammar.types import Regular, ValueType
+from ein.grammar.types import MAX_SIZE, Regular, ValueType
 
 Answers: TypeAlias = tuple[bool, ...]
 
@@ -44,6 +44,8 @@ class _Paired:
 
     def ask(self, input: Any) -> Hashable:
         members = input.members
+        if input.elements > MAX_SIZE:
+            return tuple([form.fits(input) for form in self.forms])
         same = tuple(
             [
                 members[member].sizes[axis] == members[second].sizes[place]
@@ -57,7 +59,7 @@ class _Paired:
 
     def _more(self, same: Answers) -> list[ClosedForm]:
         right = {pair for pair, answer in zip(self.pairs, same, strict=True) if answer}
-        return [form for form in self.forms if not (form.settled and not form.checks) and right.issuperset(form.pairs)]
+        return [form for form in self.forms if not form.settled and right.issuperset(form.pairs)]
 
 
 Ask: TypeAlias = Callable[[Any], Hashable]

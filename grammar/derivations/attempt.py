@@ -132,7 +132,9 @@ class Attempt:
         max_elements = NO_LIMIT if limits.elements is None else limits.elements
         bounded = (limits.parameters, limits.macs, limits.elements) != (None, None, None)
         parameters = macs = elements = 0
-        cell = linked((Call(start, start.rule.span),))
+        cell = start.entry
+        if cell is None:
+            cell = start.entry = linked((Call(start, start.rule.span),))
         depth, times, weights = 0, 1, 1  # tied copies run `times` but hold `weights` weights
         type = input
         variables: Variables = {}

@@ -1,0 +1,91 @@
+"""Programs as chains of cells, which a drawing walks without counting places.
+
+What follows a step waits on a stack as (cell, depth, held). A plain cell holds nothing. Other cells stand for the end
+of a rule that claims its output (held: its input), of one that names values (held: those around it), and of a branch,
+a copy or a value of a `let` (held: what each begins with, what those before gave, what flowed in, the choices made
+before, and how many copies and weights and which named values there are around).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ein.grammar.cfg import Application
+from ein.grammar.steps import (
+    APPLY,
+    CALL,
+    COMPOUND,
+    ENTER,
+    LOAD,
+    SETTLED,
+    Compound,
+    Enter,
+    Instance,
+    Program,
+    Step,
+    holds_rule,
+    names_values,
+)
+from ein.grammar.types import ValueType
+
+CLAIM, RETURN, JOIN = range(6, 9)
+"""The codes of the ends; the others are those of steps."""
+
+
+class Cell:
+    """A step, or the end of one, with what follows it."""
+
+    __slots__ = (
+        "application", "back", "cells", "claim", "code", "end", "instance", "name", "next", "options", "step", "table"
+    )  # fmt: skip
+
+    step: Any
+    code: int
+    next: Cell | None
+    instance: Instance
+    """Of a rule, and of its end."""
+    options: dict[ValueType, Any]
+    """The table of that instance."""
+    claim: Cell
+    """The end of a rule that claims its output, before what follows."""
+    back: Cell
+    """The end of a rule that names values, likewise."""
+    end: Cell
+    """Of a rule: the end where it claims its output, with nothing behind it. Of other steps: the end of their parts."""
+    application: Application
+    name: str
+    cells: tuple[Cell | None, ...]
+    """The first of each program that the step is made of."""
+    table: dict[ValueType, Any] | None
+    """What is known of the step at a type; None where that depends on values that have names."""
+
+    def __init__(self, step: Step, code: int, next: Cell | None) -> None:
+        self.step, self.code, self.next = step, code, next
+
+
+def linked(program: Program) -> Cell | None:
+    """The first cell of a program; None where it is empty."""
+    cell = None
+    for step in reversed(program):
+        cell = _cell(step, cell)
+    return cell
+
+
+def _cell(step: Any, next: Cell | None) -> Cell:
+    code = SETTLED if step.code == ENTER and not holds_rule(step) else step.code
+    made = Cell(step, code, next)
+    if code == CALL:
+        made.claim, made.end, made.back = Cell(step, CLAIM, next), Cell(step, CLAIM, None), Cell(step, RETURN, next)
+        made.instance = made.claim.instance = made.end.instance = step.instance
+        made.options = step.instance.table
+    elif code == APPLY:
+        made.application = step.application
+    elif code == LOAD:
+        made.name = step.name
+    elif code == COMPOUND:
+        made.end = Cell(step, JOIN, next)
+        made.cells = made.end.cells = tuple([linked(program) for program in step.programs])
+    else:
+        keeps = isinstance(step, Compound | Enter) and not names_values((step,))
+        made.table = {} if keeps or code == ENTER else None
+    return made
