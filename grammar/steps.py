@@ -323,6 +323,9 @@ class Instance:
     unmet: dict[tuple[ValueType, ValueType], Inapplicable] = field(default_factory=dict)
     """Why it refuses one."""
     minimum: float = 1
+    always: Options | None = None
+    """The options at all types, where they do not depend on them; `varies`: whether they do, None: not yet known."""
+    varies: bool | None = None
     entry: Cell | None = None
     """The first cell of a drawing that begins with it."""
     claims: bool = field(init=False)

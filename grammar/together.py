@@ -73,11 +73,11 @@ class Together:
     found: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, applications: Sequence[Application], form: Regular) -> Together | None:
-        """None while one of them has no closed forms for inputs of the form."""
+    def of(cls, applications: Sequence[Application], form: Regular, asks: Sequence[Ask]) -> Together | None:
+        """With what else is to be asked; None while an operator has no closed forms for inputs of the form."""
         sized: dict[tuple[int, ...], list[ClosedForm]] = {}
         paired: list[ClosedForm] = []
-        asks: list[Ask] = []
+        asks = [*asks]
         for application in applications:
             closed = application.ready.get(form)
             if closed is None:

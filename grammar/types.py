@@ -7,6 +7,7 @@ what makes tables keyed by type fast. The intern table holds them weakly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
@@ -89,12 +90,19 @@ def tensor(kind: str, shape: Sequence[Size], live: bool = True, element: str = "
     if found is None:
         found = Tensor()
         found.kind, found.shape, found.live, found.element = key
-        found.sizes = tuple([size if type(size) is int else plain(size) for size in found.shape])
+        grids = tuple in map(type, found.shape)
+        found.sizes = tuple([plain(size) for size in found.shape]) if grids else found.shape  # type: ignore[assignment]
         found.elements = prod(found.sizes)
-        found.form = (kind, len(found.shape))
-        found.regular = (*found.form, 1) if live and element == "float" else None
+        found.form, regular = _form(kind, len(found.shape))
+        found.regular = regular if live and element == "float" else None
         found = _tensors.setdefault(key, found)
     return found
+
+
+@lru_cache
+def _form(kind: str, axes: int) -> tuple[tuple[str, int], Regular]:
+    """One object for all tensors of a form."""
+    return (kind, axes), (kind, axes, 1)
 
 
 def bundle(members: Iterable[ValueType]) -> Bundle:

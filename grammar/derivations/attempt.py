@@ -149,7 +149,7 @@ class Attempt:
             code = cell.code
             if code == CALL:
                 instance = cell.instance
-                table = cell.options.get(type)
+                table = instance.always or cell.options.get(type)
                 if table is None:
                     table = options(space, instance, type)
                 candidates = table.candidates

@@ -14,6 +14,7 @@ from typing import Any
 from ein.grammar.cfg import Cost
 from ein.grammar.derivations.linked import linked
 from ein.grammar.forms import takes_form
+from ein.grammar.names import free_of_alternative
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import (
@@ -41,17 +42,32 @@ from ein.grammar.steps import (
     rule_uses,
 )
 from ein.grammar.together import Together
-from ein.grammar.types import Bundle, ValueType, rank
+from ein.grammar.types import Bundle, ValueType, merge, rank
 from ein.grammar.weights import Group, shares, weigh
 
 
 def options(space: Space, instance: Instance, input: ValueType) -> Options:
     """From the table of the instance, filled when a type is first met."""
-    found = instance.table.get(input)
+    found = instance.always or instance.table.get(input)
     if found is None:
-        found = instance.table[input] = _options(space, instance, input)
-        space.entries += 1
+        found = _options(space, instance, input)
+        if _always(space, instance):
+            instance.always = found
+        else:
+            instance.table[input] = found
+            space.entries += 1
     return found
+
+
+def _always(space: Space, instance: Instance) -> bool:
+    """Whether the options are the same at all types: no alternative depends on one, and all begin with rules."""
+    if instance.varies is None:
+        rule, known = instance.rule, set(instance.env)
+        free = all(free_of_alternative(each) <= known for each in rule.alternatives)
+        form = next(iter(instance.forms.values()), None)
+        sure = form is not None and not form.reasons and all(isinstance(c.program[0], Call) for c in form.candidates)
+        instance.varies = rule.match is not None or bool(rule.packed) or not free or not sure
+    return not instance.varies
 
 
 def _options(space: Space, instance: Instance, input: ValueType) -> Options:
@@ -76,11 +92,18 @@ def _together(form: Form, input: ValueType) -> Together | None:
         return None
     found = form.together.get(regular)
     if found is None:
-        first = [candidate.first for candidate in form.unsure]
-        found = Together.of([each for each in first if each is not None], regular) if None not in first else None
-        if found is not None:
-            form.together[regular] = found
+        first = [candidate.first for candidate in form.unsure if candidate.first is not None]
+        begin = [candidate for candidate in form.unsure if candidate.first is None]
+        if all(candidate.begins for candidate in begin):
+            found = Together.of(first, regular, [_alike] if begin else [])
+            if found is not None:
+                form.together[regular] = found
     return found
+
+
+def _alike(input: ValueType) -> bool:
+    """Whether copies can begin with the members, as far as that is not told by their form and number."""
+    return not isinstance(input, Bundle) or merge(input.members) is not None
 
 
 def _of_form(space: Space, instance: Instance, form: Form, input: ValueType) -> Options:
