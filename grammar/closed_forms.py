@@ -30,7 +30,7 @@ from ein.grammar.size_places import (
     size_part,
     sizes_at,
 )
-from ein.grammar.types import MAX_SIZE, Bundle, Regular, ValueType, merge
+from ein.grammar.types import MAX_SIZE, Bundle, Regular, Tensor, ValueType, merge
 
 if TYPE_CHECKING:
     from ein.grammar.operators import Operator
@@ -56,6 +56,8 @@ class ClosedForm:
 
     sums: bool = False
     """Whether sizes are added up over the inputs."""
+    told: list[tuple[str, Read]] | None = None
+    """What `Operator.told` needs; None where it does not tell the cost."""
 
     @property
     def settled(self) -> bool:
@@ -79,6 +81,15 @@ class ClosedForm:
             assert merged is not None
             input = merged
         return self.make(input, {**self.constants, **{name: read(input) for name, read in self.reads}})
+
+    def cost(self, input: ValueType, output: ValueType) -> tuple[int, int, int] | None:
+        """Parameters, MACs and elements, where they are told without the body."""
+        told = self.operator.told
+        if self.told is None or told is None or not isinstance(input, Tensor) or not isinstance(output, Tensor):
+            return None
+        env = {**self.constants, **{name: read(input) for name, read in self.told}}
+        found = told.tell(env, input.sizes, output.sizes) if output.element == "float" else None
+        return None if found is None else (*found, output.elements)
 
     def fits(self, input: ValueType) -> bool:
         """Whether there is an output."""
@@ -350,6 +361,12 @@ class _Places:
 
     # --- guards and the right side
 
+    def _told(self, operator: Operator) -> list[tuple[str, Read]] | None:
+        told = operator.told
+        if told is None or not told.names <= self.constants.keys() | self.reads.keys():
+            return None
+        return [(name, read) for name, read in self.reads.items() if name in told.names]
+
     def _remembered(self, guard: Formula) -> Evaluate:
         """The guard, with the answers for few sizes kept."""
         names = few_sizes(guard.expr, self.reads, self.spans)
@@ -393,4 +410,5 @@ class _Places:
             make,
             tuple([self.spans[name][0] for name, _ in reads]) if few else None,
             sums=right.sums,
+            told=self._told(operator),
         )

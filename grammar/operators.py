@@ -10,6 +10,7 @@ from typing import Any
 from ein.grammar.bodies.elaborate import Trace, trace
 from ein.grammar.bodies.pruned import pruned
 from ein.grammar.bodies.tensors import Body, Sizes
+from ein.grammar.bodies.told import Told, told
 from ein.grammar.bodies.words import unwrap
 from ein.grammar.closed_forms import ClosedForm, closed_form
 from ein.grammar.computed import Build
@@ -96,6 +97,11 @@ class Operator:
     def is_free(self) -> bool:
         """Whether the body has neither weights nor products, whatever the sizes; then its cost needs no look at it."""
         return self.host is None and not _weighs(self.declaration)
+
+    @cached_property
+    def told(self) -> Told | None:
+        """What tells the cost of its body without a look at it, if there is something."""
+        return told(self.declaration) if self.host is None else None
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -305,16 +311,19 @@ class Application:
 
     def cost(self, input: ValueType) -> tuple[int, int, int]:
         """Parameters, MACs and elements of what is known to take the input."""
-        found = self.costs[input] = self._free(input) or self.at(input).cost.charged
+        found = self.costs[input] = self._told(input) or self.at(input).cost.charged
         return found
 
-    def _free(self, input: ValueType) -> tuple[int, int, int] | None:
-        """The cost where the output alone tells it."""
-        closed = self.ready.get(input.regular)
-        if closed is None or len(closed) != 1 or not closed[0].operator.is_free:
+    def _told(self, input: ValueType) -> tuple[int, int, int] | None:
+        """The cost where sizes tell it without the body."""
+        closed = self.ready.get(input.regular) or ()
+        form = closed[0] if len(closed) == 1 else next((each for each in closed if each.fits(input)), None)
+        if form is None:
             return None
-        output = self.results.get(input) or closed[0].output(input)
-        return 0, 0, 0 if closed[0].operator.routes else elements(output)
+        output = self.results.get(input) or form.output(input)
+        if form.operator.is_free:
+            return 0, 0, 0 if form.operator.routes else elements(output)
+        return form.cost(input, output)
 
     def refusal(self, input: ValueType) -> Inapplicable:
         """Why no overload fits."""
