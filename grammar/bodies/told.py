@@ -62,9 +62,9 @@ def _axis(dim: s.Dim) -> str | None:
             return None
 
 
-def _left(dims: Sequence[s.Dim], over: Sequence[Any]) -> list[int] | None:
+def _left(dims: Sequence[s.Dim], over: Sequence[s.Axis]) -> list[int] | None:
     """The axes that are left of a mean; None where their places are not known."""
-    gone = [axis.name for axis in over if isinstance(axis, s.Name)]
+    gone = [axis.value.name for axis in over if isinstance(axis.value, s.Name) and axis.name is None]
     names = [dim.name for dim in dims if isinstance(dim, s.Name)]
     if len(gone) < len(over) or len(names) < len(dims) or not {*gone} <= {*names} or len({*gone}) < len(gone):
         return None
@@ -113,7 +113,7 @@ def _value(expr: s.Expr) -> Callable[[Mapping[str, Any]], Any] | None:
 
 def _weighted(weight: s.Weight, axes: Sequence[str | None]) -> Told | None:
     """Weights with axes of the input, that start at random."""
-    own = [_axis(axis) for axis in weight.axes or ()]  # type: ignore[arg-type]
+    own = [_axis(axis.value) if axis.name is None else None for axis in weight.axes or ()]
     match weight.value:
         case s.Call(s.Name("normal" | "uniform"), arguments) if weight.random and weight.tied_by is None:
             plainly = all(_value(argument.value) is not None and argument.name is None for argument in arguments)
