@@ -48,9 +48,21 @@ def compare(operator: Operator, arguments: dict[str, object], input: ValueType, 
         said = f"{operator.name} {arguments} {input!r}"
         assert closed.result(input) is wanted, said
         assert closed.fits(input) == (wanted is not None), said
+        if wanted is not None:
+            assert closed.output(input) is wanted, said
+            compare_cost(closed, arguments, input, wanted, seen)
     else:
         assert wanted is None, f"{operator.name} {arguments} {input!r}"
     seen["refused" if wanted is None else "taken"] += 1
+
+
+def compare_cost(
+    closed: ClosedForm, arguments: dict[str, object], input: ValueType, output: ValueType, seen: Counter[str]
+) -> None:
+    told = closed.cost(input, output)
+    if told is not None:
+        assert told == closed.operator.apply(arguments, input).cost.charged, f"{closed.operator.name} {input!r}"
+        seen["told"] += 1
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -69,3 +81,24 @@ def test_the_two_ways_agree(name: str) -> None:
                         pool = [*pool[-40:], each]
     assert seen["taken"] > 20 and seen["refused"] > 5, seen
     assert seen["open"] < 0.5 * sum(seen.values()), seen
+    assert seen["told"] > 20 or name not in ("std", "einspace"), seen
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_inputs_of_several_kinds_are_refused_at_once(name: str) -> None:
+    grammar = load_grammar(name)
+    mixed = [
+        bundle([tensor("im", (3, 8, 8)), tensor("seq", (8, 8))]),
+        bundle([tensor("seq", (4, 6)), tensor("vec", (4,))]),
+        bundle([tensor("im", (2, 4, 4)), tensor("im", (2, 4, 4)), tensor("vec", (4,))]),
+        bundle([tensor("seq", (4, 4)), tensor("graph", (4, 4)), tensor("seq", (4, 4)), tensor("seq", (4, 4))]),
+    ]
+    refused = 0
+    for overloads in grammar.operators.values():
+        for operator in overloads:
+            for trial in trials(operator, grammar.kinds, 2) if operator.alike else ():
+                for input in mixed:
+                    assert isinstance(input, Bundle) and input.mixed
+                    assert general(operator, dict(trial.applied.arguments), input) is None, f"{operator.name} {input!r}"
+                    refused += 1
+    assert refused > 20 or name != "std"
