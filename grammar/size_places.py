@@ -23,10 +23,7 @@ Pair: TypeAlias = tuple[int, int, int, int]
 
 def all_same(members: Sequence[Any], pairs: Iterable[Pair]) -> bool:
     """Whether the sizes of each pair are."""
-    for member, axis, second, place in pairs:
-        if members[member].sizes[axis] != members[second].sizes[place]:
-            return False
-    return True
+    return all([members[member].sizes[axis] == members[second].sizes[place] for member, axis, second, place in pairs])
 
 
 def size_part(axis: int, part: int) -> Read:

@@ -41,7 +41,7 @@ class Compound:
 
     factor = 1
     copies = 1
-    binds = False
+    binds: ClassVar[bool] = False
 
     @cached_property
     def settled(self) -> bool:

@@ -47,10 +47,7 @@ class _Paired:
         if input.elements > MAX_SIZE:
             return tuple([form.fits(input) for form in self.forms])
         same = tuple(
-            [
-                members[member].sizes[axis] == members[second].sizes[place]
-                for member, axis, second, place in self.pairs
-            ]
+            [members[member].sizes[axis] == members[second].sizes[place] for member, axis, second, place in self.pairs]
         )
         more = self.unsure.get(same)
         if more is None:

@@ -243,7 +243,8 @@ class Attempt:
                 cell, type = cell.cells[0], inputs[0]
                 continue
             elif code == LOAD:
-                cell, type = cell.next, variables[cell.name]
+                type = variables[cell.name]
+                cell = cell.next
                 continue
             elif code == RETURN:
                 cell, variables = cell.next, held
@@ -285,7 +286,7 @@ class Attempt:
             program = self.space.enter(cell.step, type)
             found = self.space.least(program), linked(program)
             self.space.keep(cell.table, type, found)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def _settled(
         self, cell: Cell, type: ValueType, variables: Variables, bounded: bool

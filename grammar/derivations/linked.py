@@ -86,6 +86,6 @@ def _cell(step: Any, next: Cell | None) -> Cell:
         made.end = Cell(step, JOIN, next)
         made.cells = made.end.cells = tuple([linked(program) for program in step.programs])
     else:
-        keeps = isinstance(step, Compound | Enter) and not names_values((step,))
+        keeps = isinstance(step, Compound | Enter) and not names_values((made.step,))
         made.table = {} if keeps or code == ENTER else None
     return made
