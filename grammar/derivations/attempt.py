@@ -126,7 +126,7 @@ class Attempt:
         left = self.modules_left - start.minimum
         if left < 0:
             raise DeadEnd("modules", "more modules than the limit")
-        max_depth = NO_LIMIT if limits.depth is None else limits.depth
+        shallow, max_depth = limits.depth is not None, limits.depth or 0
         max_parameters = NO_LIMIT if limits.parameters is None else limits.parameters
         max_macs = NO_LIMIT if limits.macs is None else limits.macs
         max_elements = NO_LIMIT if limits.elements is None else limits.elements
@@ -160,8 +160,6 @@ class Attempt:
                 else:
                     candidate = choose(instance, table)  # type: ignore[misc]
                 add(candidate)
-                if len(made) > MAX_CHOICES:
-                    raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
                 cost = None
                 first = candidate.first
                 if first is not None:
@@ -180,8 +178,7 @@ class Attempt:
                         cost = outcome_cost(space, candidate, type).charged
                 if left < 0:
                     raise DeadEnd("modules", "more modules than the limit")
-                deeper = depth + instance.deepens
-                if deeper > max_depth:
+                if shallow and depth + instance.deepens > max_depth:
                     raise DeadEnd("depth", "deeper than the limit")
                 inner = candidate.chain
                 if inner is None:
@@ -204,7 +201,10 @@ class Attempt:
                         stack.append((cell.claim, depth, type))
                     elif cell.next is not None:
                         stack.append((cell.next, depth, None))
-                    cell, depth = inner, deeper
+                    cell = inner
+                    depth += instance.deepens
+                    if len(made) > MAX_CHOICES:
+                        break
                 type = output
             elif code == CLAIM:
                 type = cell.instance.met.get((held, type)) or self._meets(cell.instance, held, type)
@@ -227,7 +227,9 @@ class Attempt:
                     assign(step.bindings[done - 1][0], type, variables, step.span)
                 if done < len(inputs):
                     stack.append((cell, depth, held))
-                    cell, type = cell.cells[done], inputs[done]
+                    name = cell.names[done]
+                    type = inputs[done] if name is None else variables[name]
+                    cell = cell.cells[done]
                 else:
                     times, weights = times_around, weights_around
                     if not step.binds:
@@ -240,7 +242,9 @@ class Attempt:
                 stack.append((cell.end, depth, (inputs, [], type, len(made), times, weights, variables)))
                 times *= step.factor
                 weights *= step.copies
-                cell, type = cell.cells[0], inputs[0]
+                name = cell.names[0]
+                type = inputs[0] if name is None else variables[name]
+                cell = cell.cells[0]
                 continue
             elif code == LOAD:
                 type = variables[cell.name]
@@ -265,16 +269,20 @@ class Attempt:
                     raise DeadEnd("modules", "more modules than the limit")
                 cell = cell.next
             if cost is not None:
-                trained, multiplied, held_elements = cost
-                parameters += trained * weights
-                macs += multiplied * times
-                elements += held_elements * times
+                trained, multiplied, kept = cost
+                elements += kept * times
                 if elements > max_elements:
                     raise DeadEnd("elements", "more elements than the limit")
-                if macs > max_macs:
-                    raise DeadEnd("macs", "more MACs than the limit")
-                if parameters > max_parameters:
-                    raise DeadEnd("params", "more parameters than the limit")
+                if multiplied:
+                    macs += multiplied * times
+                    if macs > max_macs:
+                        raise DeadEnd("macs", "more MACs than the limit")
+                if trained:
+                    parameters += trained * weights
+                    if parameters > max_parameters:
+                        raise DeadEnd("params", "more parameters than the limit")
+        if len(made) > MAX_CHOICES:
+            raise DeadEnd("choices", f"more than {MAX_CHOICES:,} choices")
         self.modules_left = int(left)
         return type
 

@@ -36,7 +36,8 @@ class Cell:
     """A step, or the end of one, with what follows it."""
 
     __slots__ = (
-        "application", "back", "cells", "claim", "code", "end", "instance", "name", "next", "options", "step", "table"
+        "application", "back", "cells", "claim", "code", "end", "instance", "name", "names", "next",
+        "options", "step", "table",
     )  # fmt: skip
 
     step: Any
@@ -54,8 +55,9 @@ class Cell:
     """Of a rule: the end where it claims its output, with nothing behind it. Of other steps: the end of their parts."""
     application: Application
     name: str
-    cells: tuple[Cell | None, ...]
-    """The first of each program that the step is made of."""
+    cells: list[Cell | None]
+    """The first of each program that the step is made of, behind a value that it begins with: that is in `names`."""
+    names: list[str | None]
     table: dict[ValueType, Any] | None
     """What is known of the step at a type; None where that depends on values that have names."""
 
@@ -84,7 +86,11 @@ def _cell(step: Any, next: Cell | None) -> Cell:
         made.name = step.name
     elif code == COMPOUND:
         made.end = Cell(step, JOIN, next)
-        made.cells = made.end.cells = tuple([linked(program) for program in step.programs])
+        firsts = [linked(program) for program in step.programs]
+        made.names = made.end.names = [None if first is None or first.code != LOAD else first.name for first in firsts]
+        made.cells = made.end.cells = [
+            first.next if first is not None and first.code == LOAD else first for first in firsts
+        ]
     else:
         keeps = isinstance(step, Compound | Enter) and not names_values((made.step,))
         made.table = {} if keeps or code == ENTER else None
