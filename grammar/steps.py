@@ -292,6 +292,14 @@ class Options:
     cumulative: list[float]
     candidates: list[Candidate]
     probabilities: list[float]
+    known: dict[Choice | None, Candidate] = field(default_factory=dict)
+
+    @property
+    def by_choice(self) -> dict[Choice | None, Candidate]:
+        """The candidates by their choices."""
+        if not self.known:
+            self.known.update((candidate.choice, candidate) for candidate in self.candidates)
+        return self.known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

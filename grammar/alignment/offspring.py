@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ein.grammar.alignment.paths import Edit, Path, path
 from ein.grammar.derivations.attempt import Attempt, DeadEnd
 from ein.grammar.derivations.derivation import Choices, Derivation
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.steps import Candidate, Instance, Options
 from ein.grammar.types import ValueType
 
 TRIES = 200
@@ -88,18 +86,9 @@ def _reached(sampler: Sampler, way: Path, made: set[int]) -> Derivation | None:
 
 def accepted(sampler: Sampler, choices: Choices, input: ValueType) -> Derivation | None:
     """The derivation of these choices; None where they do not fit, or not within the limits of the sampler."""
-    given = iter(choices)
-
-    def choose(instance: Instance, table: Options) -> Candidate:
-        choice: tuple[int, tuple[Any, ...]] | None = next(given, None)
-        for candidate in table.candidates:
-            if candidate.choice == choice:
-                return candidate
-        raise DeadEnd("type", f"`{instance!r}` has no choice {choice} here")
-
     attempt = Attempt(sampler.space, sampler.limits)
     try:
-        sampler.ends(attempt.run(input, choose))
+        sampler.ends(attempt.follow(input, choices))
         if len(attempt.made) < len(choices):
             return None
         allowed = sampler.limits.modules if sampler.limits.modules is not None else 1 << 60

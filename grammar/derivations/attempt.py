@@ -7,13 +7,13 @@ modules that its rules can come to.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from ein.grammar.cfg import Limits
 from ein.grammar.computed import side_by_side
-from ein.grammar.derivations.derivation import retyped
+from ein.grammar.derivations.derivation import Choices, retyped
 from ein.grammar.derivations.linked import CLAIM, JOIN, RETURN, Cell, linked
 from ein.grammar.derivations.options import options, outcome, outcome_cost, refusals
 from ein.grammar.diagnostics import Span
@@ -27,6 +27,7 @@ from ein.grammar.steps import (
     LOAD,
     Call,
     Candidate,
+    Choice,
     Copy,
     Fork,
     Instance,
@@ -44,6 +45,7 @@ MAX_CHOICES = 1_000_000
 """Choices of one derivation: what stops a space without limits that does not end by itself."""
 
 Choose: TypeAlias = Callable[[Instance, Options], Candidate]
+Given: TypeAlias = Iterator[Choice]
 
 
 class DeadEnd(Exception):
@@ -108,19 +110,27 @@ class Attempt:
 
     def run(self, input: ValueType, choose: Choose) -> ValueType:
         """Makes the choices of a derivation, in pre-order, into `self.made`."""
-        return self._tried(input, choose, None)
+        return self._tried(input, choose, None, None)
 
     def draw(self, input: ValueType, random: Callable[[], float]) -> ValueType:
         """As `run`, with each choice drawn by its probability; `random` gives numbers in [0, 1)."""
-        return self._tried(input, None, random)
+        return self._tried(input, None, random, None)
 
-    def _tried(self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None) -> ValueType:
+    def follow(self, input: ValueType, choices: Choices) -> ValueType:
+        """As `run`, with these choices, of which some may be left."""
+        return self._tried(input, None, None, iter(choices))
+
+    def _tried(
+        self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None, given: Given | None
+    ) -> ValueType:
         try:
-            return self._run(input, choose, random)
+            return self._run(input, choose, random, given)
         except Inapplicable as error:
             raise DeadEnd("type", error, error.span) from None
 
-    def _run(self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None) -> ValueType:
+    def _run(
+        self, input: ValueType, choose: Choose | None, random: Callable[[], float] | None, given: Given | None
+    ) -> ValueType:
         space, limits, made = self.space, self.limits, self.made
         start = space.start
         left = self.modules_left - start.minimum
@@ -157,6 +167,10 @@ class Attempt:
                     raise Stuck(space, instance, type)
                 if random is not None:
                     candidate = candidates[bisect_right(table.cumulative, random())]
+                elif given is not None:
+                    candidate = (table.known or table.by_choice).get(next(given, None))
+                    if candidate is None:
+                        raise DeadEnd("type", "there is no such choice here")
                 else:
                     candidate = choose(instance, table)  # type: ignore[misc]
                 add(candidate)

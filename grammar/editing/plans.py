@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ein.grammar.cfg import Limits
-from ein.grammar.derivations.attempt import NO_LIMIT, Attempt, Choose, DeadEnd
+from ein.grammar.derivations.attempt import NO_LIMIT, Attempt, DeadEnd
 from ein.grammar.derivations.derivation import Choices, Derivation
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
-from ein.grammar.editing.sites import Site, Sites, by_choice, sites_of
+from ein.grammar.editing.sites import Site, Sites, sites_of
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.grammar.steps import Candidate, Choice, Instance, Options
@@ -47,19 +47,19 @@ def made_of(sampler: Sampler, input: ValueType, parts: Sequence[Part], random: R
     """The derivation that the parts make in a row; None where they do not fit, or not within the limits."""
     if all(isinstance(part, tuple) for part in parts):
         return followed(sampler, input, tuple(choice for part in parts if isinstance(part, tuple) for choice in part))
-    return _walked(sampler, input, _Plan(parts, random).choose)
+    return _walked(sampler, lambda attempt: attempt.run(input, _Plan(parts, random).choose), input)
 
 
 def followed(sampler: Sampler, input: ValueType, choices: Choices) -> Derivation | None:
     """The derivation of given choices; None where they make none within the limits."""
-    found = _walked(sampler, input, _follow(choices))
+    found = _walked(sampler, lambda attempt: attempt.follow(input, choices), input)
     return found if found is not None and len(found.choices) == len(choices) else None
 
 
-def _walked(sampler: Sampler, input: ValueType, choose: Choose) -> Derivation | None:
+def _walked(sampler: Sampler, run: Callable[[Attempt], ValueType], input: ValueType) -> Derivation | None:
     attempt = Attempt(sampler.space, sampler.limits)
     try:
-        sampler.ends(attempt.run(input, choose))
+        sampler.ends(run(attempt))
         allowed = sampler.limits.modules if sampler.limits.modules is not None else NO_LIMIT
         choices = tuple([candidate.choice for candidate in attempt.made])
         found = Derivation(sampler.space, choices, allowed - attempt.modules_left, input)
@@ -77,7 +77,7 @@ def drawn_at(sampler: Sampler, site: Site, limits: Limits, random: Random) -> tu
 
 def fitted(sampler: Sampler, site: Site, limits: Limits, choices: Choices) -> tuple[ValueType, int] | None:
     """Output and modules of given choices in place of a site's subtree; None where they do not fit."""
-    found = _at(sampler, site, limits, lambda attempt: attempt.run(site.input, _follow(choices)))
+    found = _at(sampler, site, limits, lambda attempt: attempt.follow(site.input, choices))
     return (found[1], found[2]) if found is not None and len(found[0]) == len(choices) else None
 
 
@@ -174,22 +174,10 @@ _FOREIGN = "take one that `ein sample` draws with the same settings, or an archi
 
 
 def _same(table: Options, choice: Choice | None) -> Candidate:
-    found = by_choice(table).get(choice)
+    found = table.by_choice.get(choice)
     if found is None:
         raise DeadEnd("type", "there is no such choice here")
     return found
-
-
-def _follow(choices: Choices) -> Choose:
-    left = iter(choices)
-
-    def choose(instance: Instance, table: Options) -> Candidate:
-        found = by_choice(table).get(next(left, None))
-        if found is None:
-            raise DeadEnd("type", "there is no such choice here")
-        return found
-
-    return choose
 
 
 class _Plan:

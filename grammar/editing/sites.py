@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from ein.grammar.computed import side_by_side
@@ -19,7 +18,6 @@ from ein.grammar.steps import (
     Bind,
     Call,
     Candidate,
-    Choice,
     Copy,
     Enter,
     Fork,
@@ -103,12 +101,6 @@ def sites_of(space: Space, choices: Choices, input: ValueType, costs: bool) -> S
     return found
 
 
-@lru_cache(maxsize=8192)
-def by_choice(table: Options) -> dict[Choice | None, Candidate]:
-    """The candidates of a table by their choices."""
-    return {candidate.choice: candidate for candidate in table.candidates}
-
-
 @dataclass(slots=True)
 class _Join:
     """Waits for the results of branches, of copies, of a loop, or for the values of a `let`."""
@@ -181,7 +173,7 @@ class _Trace:
     def _opened(self, instance: Instance, type: ValueType, within: int, times: int, weights: int) -> Site:
         made = len(self.sites)
         table = options(self.space, instance, type)
-        candidate = by_choice(table).get(self.choices[made]) if made < len(self.choices) else None
+        candidate = table.by_choice.get(self.choices[made]) if made < len(self.choices) else None
         if candidate is None:
             raise Inapplicable("`{!r}` does not have the choice that was made at {!r}", None, (instance, type))
         around = self.sites[within] if within >= 0 else None
