@@ -67,7 +67,7 @@ class ClosedForm:
             merged = merge(input.members)
             assert merged is not None
             input = merged
-        return self.make(input, {**self.constants, **{name: read(input) for name, read in self.reads}})
+        return self.make(input, self._env(input))
 
     def cost(self, input: ValueType, output: ValueType) -> tuple[int, int, int] | None:
         """Parameters, MACs and elements, where they are told without the body."""
@@ -114,15 +114,20 @@ class ClosedForm:
         for check in self.checks:
             if not check(input):
                 return None
-        if not self.reads:
-            return input, self.constants
-        env = {**self.constants}
-        for name, read in self.reads:
-            env[name] = read(input)
+        env = self._env(input)
         for guard in self.guards:
             if not guard(env):
                 return None
         return input, env
+
+    def _env(self, input: ValueType) -> dict[str, Any]:
+        """What guards and computed sizes need."""
+        if not self.reads:
+            return self.constants
+        env = self.constants.copy()
+        for name, read in self.reads:
+            env[name] = read(input)
+        return env
 
 
 def closed_form(operator: Operator, arguments: Mapping[str, Any], form: Regular) -> ClosedForm | bool:

@@ -173,7 +173,7 @@ def merge(values: Sequence[ValueType]) -> ValueType | None:
     Structure of a dimension is kept where all agree and otherwise becomes the plain size.
     """
     first = values[0]
-    if all(value is first for value in values):
+    if values.count(first) == len(values):
         return first
     if isinstance(first, Tensor):
         same = all(isinstance(v, Tensor) and _alike(v, first) for v in values)
@@ -217,7 +217,7 @@ def is_dead(value: ValueType) -> bool:
 
 def merge_sizes(sizes: Sequence[Size]) -> Size:
     """One dimension for equal sizes: its structure if all agree, else the number."""
-    return sizes[0] if all(size == sizes[0] for size in sizes) else plain(sizes[0])
+    return sizes[0] if sizes.count(sizes[0]) == len(sizes) else plain(sizes[0])
 
 
 def size_text(size: Size) -> str:
