@@ -178,7 +178,8 @@ class Classes:
             return None
         found = options(self.tables.space, instance, some)
         form = instance.forms.get(some.form)
-        if form is None or not all(self._decided(candidate, some) for candidate in form.unsure):
+        decided = form is not None and all(self._decided(candidate, some) for candidate in form.unsure)
+        if instance.always is None and not decided:
             return None
         out: Table = {}
         for candidate, probability in zip(found.candidates, found.probabilities, strict=True):
