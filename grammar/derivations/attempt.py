@@ -252,7 +252,7 @@ class Attempt:
                 continue
             elif code == COMPOUND:
                 step = cell.step
-                inputs = step.begins(type)
+                inputs = (type,) * cell.width if cell.width else step.begins(type)
                 stack.append((cell.end, depth, (inputs, [], type, len(made), times, weights, variables)))
                 times *= step.factor
                 weights *= step.copies

@@ -18,9 +18,12 @@ from ein.grammar.steps import (
     ENTER,
     LOAD,
     SETTLED,
+    Bind,
     Compound,
     Enter,
+    Fork,
     Instance,
+    Loop,
     Program,
     Step,
     holds_rule,
@@ -37,7 +40,7 @@ class Cell:
 
     __slots__ = (
         "application", "back", "cells", "claim", "code", "end", "instance", "name", "names", "next",
-        "options", "step", "table",
+        "options", "step", "table", "width",
     )  # fmt: skip
 
     step: Any
@@ -58,6 +61,8 @@ class Cell:
     cells: list[Cell | None]
     """The first of each program that the step is made of, behind a value that it begins with: that is in `names`."""
     names: list[str | None]
+    width: int
+    """How many programs begin with what flows in as it is; 0: what they begin with is to be asked."""
     table: dict[ValueType, Any] | None
     """What is known of the step at a type; None where that depends on values that have names."""
 
@@ -86,6 +91,8 @@ def _cell(step: Any, next: Cell | None) -> Cell:
         made.name = step.name
     elif code == COMPOUND:
         made.end = Cell(step, JOIN, next)
+        same = isinstance(step, Loop | Bind) or (isinstance(step, Fork) and not step.wanted)
+        made.width = len(step.programs) if same else 0
         firsts = [linked(program) for program in step.programs]
         made.names = made.end.names = [None if first is None or first.code != LOAD else first.name for first in firsts]
         made.cells = made.end.cells = [
