@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ein.compiler.emit import weight_map
 from ein.compiler.graph import OpGraph
 from ein.compiler.passes import Pass, optimise
-from ein.compiler.weights import Moved, Moves
+from ein.compiler.weights import Folded, Moved, Moves
 
 
 def carry(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -27,6 +28,7 @@ def carry_back(moves: Moves, names: Iterable[str], state: Mapping[str, Tensor]) 
     """`state` of a rewriting as the state of the graph before, whose entries are `names`.
 
     An entry that the rewriting has no trace of is left out: nothing that the network gives depends on it.
+    Raises ValueError where an entry was folded from several: they cannot be told apart again.
     """
     found = _backward(moves, state)
     return {name: found[name] for name in names if name in found}
@@ -56,13 +58,19 @@ def _onward(moves: Moves, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _backward(moves: Moves, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    folded = sorted(name for step in moves for name, move in step.items() if isinstance(move, Folded))
+    if folded:
+        raise ValueError(f"{folded[0]} was folded from several entries for inference, and there is no way back to them")
     found = dict(state)
     for step in reversed(moves):
-        found |= [part for name, move in step.items() if name in found for part in _taken_apart(move, found[name])]
+        known = [(move, found[name]) for name, move in step.items() if name in found and isinstance(move, Moved)]
+        found |= [part for move, value in known for part in _taken_apart(move, value)]
     return found
 
 
-def _made(move: Moved, state: Mapping[str, Tensor]) -> Tensor:
+def _made(move: Moved | Folded, state: Mapping[str, Tensor]) -> Tensor:
+    if isinstance(move, Folded):
+        return _folded(move, [state[entry.name].reshape(entry.sizes) for entry in move.sources]).reshape(move.sizes)
     parts = [state[entry.name].reshape(entry.sizes) for entry in move.sources]
     joined = parts[0] if len(parts) == 1 or not parts[0].ndim else torch.cat(parts)
     if move.viewed is not None:
@@ -86,3 +94,22 @@ def _taken_apart(move: Moved, value: Tensor) -> list[tuple[str, Tensor]]:
 def _joined(move: Moved) -> tuple[int, ...]:
     """The shape of the sources, one behind the other."""
     return sum(entry.sizes[0] for entry in move.sources), *move.sources[0].sizes[1:]
+
+
+def _folded(move: Folded, given: list[Tensor]) -> Tensor:
+    match move.recipe:
+        case "norm_weight":
+            weight, gamma, variance = given
+            return weight * (gamma * torch.rsqrt(variance + move.number)).reshape(-1, *[1] * (weight.ndim - 1))
+        case "norm_bias":
+            gamma, variance, mean, beta, *bias = given
+            return beta + ((bias[0] if bias else 0) - mean) * gamma * torch.rsqrt(variance + move.number)
+        case "scaled":
+            return given[0] * move.number
+        case "product":
+            return given[0] @ given[1]
+        case "product_bias":
+            outer, inner, *bias = given
+            return outer @ inner + (bias[0] if bias else 0)
+        case _:
+            assert_never(move.recipe)

@@ -22,3 +22,11 @@ def application(name: str, *given: tuple[str, Any]) -> Application:
 @cache
 def _library() -> Grammar:
     return load_grammar(Source("fused", _FUSED.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=4096)
+def written(text: str) -> Application:
+    """The use of an operator that is declared by this text and has no arguments."""
+    grammar = load_grammar(Source("written", f"ein 1\n{text}"))
+    (operators,) = grammar.operators.values()
+    return grammar.application(operators, ())

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.bodies.vetted import LAYERS
@@ -80,9 +80,31 @@ class Moved:
     order: tuple[int, ...] | None = None
 
 
-Moves: TypeAlias = tuple[Mapping[str, Moved], ...]
+Recipe: TypeAlias = Literal["norm_weight", "norm_bias", "scaled", "product", "product_bias"]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """An entry of a rewritten graph, computed from entries of the graph before; there is no way back.
+
+    The recipes, with their sources in order and their number:
+    `norm_weight` (weight, gamma, variance; eps): weight * gamma / sqrt(variance + eps), row by row
+    `norm_bias` (gamma, variance, mean, beta, maybe bias; eps): beta + (bias - mean) * gamma / sqrt(variance + eps)
+    `scaled` (one entry; factor): times the factor
+    `product` (outer, inner): the product of the matrices
+    `product_bias` (outer, inner bias, maybe outer bias): outer times the inner bias, plus the outer one
+    """
+
+    recipe: Recipe
+    sources: tuple[Entry, ...]
+    sizes: Sizes
+    number: float = 0.0
+
+
+Moves: TypeAlias = tuple[Mapping[str, Moved | Folded], ...]
 """A map for each rewriting, the first one first. By the name after it; what is not listed keeps its name and shape,
-and what is gone is not listed either. `ein.compiler.carry` moves the tensors, there and back."""
+and what is gone is not listed either. `ein.compiler.carry` moves the tensors, there and back; no way leads
+back from what is folded."""
 
 
 def slots(body: Body) -> tuple[Slot, ...]:

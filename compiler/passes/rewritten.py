@@ -21,3 +21,13 @@ class Rewritten(NamedTuple):
 class Pass:
     name: str
     rewrite: Callable[[OpGraph], Rewritten]
+
+
+def in_turn(one: Callable[[OpGraph], Rewritten], graph: OpGraph) -> Rewritten:
+    """Rewritten in one place after the other, until there is none."""
+    weights: Moves = ()
+    while True:
+        after, moved = one(graph)
+        if after is graph:
+            return Rewritten(graph, weights)
+        graph, weights = after, weights + moved

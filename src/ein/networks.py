@@ -23,11 +23,22 @@ def lower(derivation: Derivation) -> OpGraph:
     return lower_term(derivation.term)
 
 
-def optimise(graph: OpGraph) -> OpGraph:
-    """The graph after all passes: the same function for the same weights."""
+EVALUATES = (
+    "For evaluation alone, with weights that `ein.carry(state, …, inference=True)` folds from a trained network."
+)
+"""What source says that was compiled for inference."""
+
+
+def optimise(graph: OpGraph, inference: bool = False) -> OpGraph:
+    """The graph after all passes: the same function for the same weights.
+
+    With `inference`, also after those that fold batch norms, scales and linear maps in a row into one layer. Then it
+    is the same function in evaluation only, for the weights that `carry` makes of those of the other one.
+    """
+    from ein.compiler.passes import EVALUATION, PIPELINE
     from ein.compiler.passes import optimise as run_passes
 
-    return run_passes(graph).graph
+    return run_passes(graph, EVALUATION if inference else PIPELINE).graph
 
 
 def emit(what: Derivation | OpGraph, name: str = "Net", docstring: str | None = None) -> str:
@@ -83,17 +94,21 @@ def carry(
     what: Derivation | OpGraph,
     source: Sequence[Pass] | None = None,
     target: Sequence[Pass] | None = (),
+    *,
+    inference: bool = False,
 ) -> dict[str, Tensor]:
     """The weights of a network, compiled in one way, as the weights of the same network compiled in another way.
 
     `state` is the state of what `source` compiles, and the result that of what `target` compiles: passes, all of those
-    of `optimise` for None, and none for (), which is what `emit(lower(derivation))` says. Entries that nothing which
-    the network gives depends on are left out. Raises KeyError for an entry that the state lacks.
+    of `optimise` for None, and none for (), which is what `emit(lower(derivation))` says; `inference` stands for those
+    of `optimise(graph, inference=True)` as the target. Entries that nothing which the network gives depends on are left
+    out. Raises KeyError for an entry that the state lacks, and ValueError where the source is one for inference.
     """
     from ein.compiler.carry import carried
+    from ein.compiler.passes import EVALUATION
 
     graph = lower(what) if isinstance(what, Derivation) else what
-    return carried(graph, state, source, target)
+    return carried(graph, state, source, EVALUATION if inference else target)
 
 
 def graph_text(graph: OpGraph) -> str:

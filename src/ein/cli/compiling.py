@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,20 @@ PROGRAMS = ("onnx", "pt2")
 """The formats that hold weights."""
 
 
+class Passes(Enum):
+    """Which of them run."""
+
+    NONE = "none"
+    ALL = "all"
+    INFERENCE = "inference"
+
+
 @click.command("compile", epilog=f"{ARCH} Or a {ENDINGS['graph']} file that --format graph wrote.")
 @click.argument("arch")
 @click.option("-o", "--out", metavar="FILE", help="Where to write; standard output if not given.")
 @click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: by the ending of FILE, else torch.")
 @click.option("--no-optimise", is_flag=True, help="Leave out all passes: a line for each operator.")
+@click.option("--inference", is_flag=True, help="For evaluation alone: fold batch norms, scales, linear maps in a row.")
 @click.option("--name", default="Net", show_default=True, help="Name of the class.")
 @click.option("--weights", metavar="FILE", help="Of a program (onnx, pt2): what `ein train` saved.")
 @click.option("--seed", default=0, show_default=True, type=SEEDS, help="Of a program's fresh weights.")
@@ -32,6 +42,7 @@ def compile_command(
     out: str | None,
     form: str | None,
     no_optimise: bool,
+    inference: bool,
     name: str,
     weights: str | None,
     seed: int,
@@ -52,12 +63,15 @@ def compile_command(
         raise click.UsageError(f"{form} is written to a file: -o net{ENDINGS[form]}")
     if weights is not None and form not in PROGRAMS:
         raise click.UsageError(f"{form} has no weights; a program has them: --format {' or '.join(PROGRAMS)}")
+    if no_optimise and inference:
+        raise click.UsageError("--inference asks for more passes, and --no-optimise for none")
     lowered, description = _graph(arch, settings, input, output)
+    passes = Passes.NONE if no_optimise else Passes.INFERENCE if inference else Passes.ALL
     if form in PROGRAMS:
         assert out is not None
-        _program(lowered, no_optimise, Path(out), ENDINGS[form], weights, seed)
+        _program(lowered, passes, Path(out), ENDINGS[form], weights, seed)
     else:
-        _text(lowered, no_optimise, out, form, name, description)
+        _text(lowered, passes, out, form, name, description)
 
 
 def _form(out: str | None) -> str:
@@ -80,11 +94,19 @@ def _graph(arch: str, settings: tuple[str, ...], input: str | None, output: str 
     return read_graph(read_text(Path(arch), arch), arch), None
 
 
-def _text(lowered: OpGraph, plain: bool, out: str | None, form: str, name: str, description: str | None) -> None:
-    from ein.grammar.derivations.files import write
-    from ein.networks import emit, graph_text, optimise
+def _optimised(lowered: OpGraph, passes: Passes) -> OpGraph:
+    from ein.networks import optimise
 
-    graph = lowered if plain else optimise(lowered)
+    return lowered if passes is Passes.NONE else optimise(lowered, inference=passes is Passes.INFERENCE)
+
+
+def _text(lowered: OpGraph, passes: Passes, out: str | None, form: str, name: str, description: str | None) -> None:
+    from ein.grammar.derivations.files import write
+    from ein.networks import EVALUATES, emit, graph_text
+
+    graph = _optimised(lowered, passes)
+    if passes is Passes.INFERENCE:
+        description = "\n\n".join([*([description] if description else []), EVALUATES])
     try:
         text = graph_text(graph) if form == "graph" else emit(graph, name, description)
     except ValueError as error:
@@ -97,7 +119,7 @@ def _text(lowered: OpGraph, plain: bool, out: str | None, form: str, name: str, 
     click.echo(f"{out}: {len(text.splitlines())} lines", err=True)
 
 
-def _program(lowered: OpGraph, plain: bool, out: Path, ending: str, weights: str | None, seed: int) -> None:
+def _program(lowered: OpGraph, passes: Passes, out: Path, ending: str, weights: str | None, seed: int) -> None:
     """Writes a program, and says how far it is from the network, where it can be run here."""
     from ein.compiler.export import disagreement, export, needs_packages
     from ein.networks import build, carry, optimise
@@ -111,10 +133,11 @@ def _program(lowered: OpGraph, plain: bool, out: Path, ending: str, weights: str
     net = build(graph, seed)
     if weights is not None:
         load_weights(net, weights)
-    if plain:
-        trained, graph = net, lowered
+    if passes is not Passes.ALL:
+        trained, graph = net, _optimised(lowered, passes)
         net = build(graph, seed)
-        net.load_state_dict(carry(trained.state_dict(), graph), strict=False)
+        state = carry(trained.state_dict(), lowered, inference=passes is Passes.INFERENCE)
+        net.load_state_dict(state, strict=False)
     inputs = graph.node(graph.input).outputs
     folder(str(out.parent))
     export(net, inputs, out)

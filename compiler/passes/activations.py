@@ -1,0 +1,112 @@
+"""Activations that have nothing left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from ein.compiler.graph import OpGraph, Port
+from ein.compiler.nodes import Use
+from ein.compiler.passes.detours import redirected
+from ein.compiler.passes.rewritten import Rewritten
+from ein.compiler.passes.traced import LOOKING
+from ein.grammar.bodies.tensors import Step
+from ein.grammar.types import merge
+
+Doing: TypeAlias = tuple[tuple[Any, ...], ...]
+
+
+def remove_idle_activations(graph: OpGraph) -> Rewritten:
+    """What an activation does is done already.
+
+        x -> relu -> relu -> y          x -> relu6 -> max_pool -> relu -> y          x -> floor -> floor -> y
+        -->
+        x -> relu -> y                  x -> relu6 -> max_pool -> y                  x -> floor -> y
+
+    Keeps: every other node; the first of two, whoever reads it. Needs: equal kinds; for `relu` that no number before
+    it is below 0, as sums, means, maxima and rearrangements of what is not below 0 are; for the others the same
+    function with the same numbers.
+    Exact: it leaves numbers as they are, NaN too. So do the derivatives: where `relu` would stop them, at a 0, what
+    made the 0 stops them.
+    """
+    idle = [number for number, node in graph.uses() if _may_be_idle(node)]
+    if not idle:
+        return Rewritten(graph)
+    above: dict[Port, bool] = {}
+    instead: dict[Port, Port] = {}
+    for number, node in graph.uses():
+        given = graph.sources(number)
+        signs = [above.get(port, False) for port in given]
+        above |= {Port(number, at): sign for at, sign in enumerate(_not_below(node, signs))}
+        if number in idle and _is_idle(graph, node, source := instead.get(given[0], given[0]), signs[0]):
+            instead[Port(number, 0)] = source
+    return Rewritten(graph) if not instead else redirected(graph, instead)
+
+
+_IDEMPOTENT = frozenset(("relu", "abs", "sign", "floor", "ceil", "round", "clamp"))
+
+
+def _may_be_idle(node: Use) -> bool:
+    return _doing(node) is not None and node.applied.body.steps[-1].name in _IDEMPOTENT
+
+
+def _doing(node: Use) -> Doing | None:
+    """What an operator of one tensor and of numbers does element by element, if it is one function."""
+    steps = node.applied.body.steps
+    if node.applied.body.results != (len(steps) - 1,) or steps[-1].op != "pointwise":
+        return None
+    if steps[0].op != "input" or any(step.op != "number" for step in steps[1:-1]):
+        return None
+    if steps[-1].inputs != tuple(range(len(steps) - 1)):
+        return None
+    return tuple((step.op, step.name, step.arguments) for step in steps)
+
+
+def _is_idle(graph: OpGraph, node: Use, source: Port, above: bool) -> bool:
+    if merge((graph.type(source), node.outputs[0])) is None:
+        return False
+    before = graph.node(source.node)
+    again = isinstance(before, Use) and _doing(before) == _doing(node)
+    return again or (above and node.applied.body.steps[-1].name == "relu")
+
+
+# --- what is not below 0
+
+
+def _not_below(node: Use, given: Sequence[bool]) -> list[bool]:
+    """For each result whether no number of it is below 0."""
+    body = node.applied.body
+    signs: list[bool] = []
+    for step in body.steps:
+        operands = [signs[source] for source in step.inputs]
+        signs.append(given[step.argument("which")] if step.op == "input" else _sign(step, operands, body.steps))
+    return [signs[result] for result in body.results]
+
+
+_ABOVE = frozenset(("relu", "abs", "sigmoid", "exp"))
+_POOLS = frozenset(
+    "F.max_pool1d F.max_pool2d F.avg_pool1d F.avg_pool2d F.adaptive_avg_pool1d F.adaptive_avg_pool2d F.unfold".split()
+)
+
+
+def _sign(step: Step, operands: Sequence[bool], steps: Sequence[Step]) -> bool:
+    match step.op:
+        case "number":
+            return bool(step.argument("value") >= 0)
+        case "pointwise" if step.name in _ABOVE:
+            return True
+        case "pointwise" if step.name == "clamp":
+            low = steps[step.inputs[1]]
+            return low.op == "number" and low.argument("value") >= 0
+        case "along":
+            return step.name == "softmax"
+        case "pointwise":
+            return step.name in ("+", "*") and all(operands)
+        case "reduce":
+            return step.name in ("sum", "mean", "max", "min") and all(operands)
+        case "function":
+            return step.name in _POOLS and all(operands)
+        case "concat" | "stack":
+            return all(operands)
+        case _:
+            return step.op in LOOKING and all(operands)
