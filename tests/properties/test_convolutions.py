@@ -3,6 +3,7 @@ its pattern, leaves alone what only looks like it, and is seen where it is broke
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -236,13 +237,14 @@ def net(term: str, input: str = "im[4, 8, 12]", own: str = "") -> OpGraph:
 
 
 def optimised(term: str, input: str = "im[4, 8, 12]", own: str = "") -> list[str]:
-    """The uses of the optimised graph, which is exact and can be read back from its text."""
+    """The uses of the optimised graph, which is exact and can be read back from its text; without the digests of
+    operators that are written for a place."""
     graph = net(term, input, own)
     found = optimise(graph, checked=True)
     assert_exact(graph, found)
     again = read_graph(graph_file(found.graph))
     assert names(again) == names(found.graph)
-    return [node.text for _, node in found.graph.uses()]
+    return [re.sub("_[0-9a-f]{8}$", "", node.text) for _, node in found.graph.uses()]
 
 
 def assert_equal_in_double(before: OpGraph, rewritten: Rewritten) -> None:
@@ -280,7 +282,7 @@ def test_broken_patches_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("im2col(4, s = 4) >> linear(5) >> relu", ["patches(4)", "linear(5)", "relu"]),
         ("im2col(4, s = 4) >> norm", ["patches(4)", "norm"]),
-        ("im2col(4, s = 4) >> permute((2, 1))", ["patches(4, by_features = true)", "permute((2, 1))"]),
+        ("im2col(4, s = 4) >> permute((2, 1))", ["rearranged"]),
         ("im2col(4, s = 4) >> split(2, 2) >> add", ["patches(4, by_features = true)", "split(2, 2)", "add"]),
         ("im2col(1) >> softmax", ["flatten", "softmax"]),
         ("im2col(1, s = 2) >> linear(5)", ["every(2)", "flatten", "linear(5)"]),
@@ -367,7 +369,7 @@ def test_tied_uses_change_alike_or_not_at_all() -> None:
     """A weight for each position: one use is on an image, the other on what no grid follows."""
     twice = f"{ROWS} >> tied pos_enc * 2 >> col2im"
     assert optimised(twice) == ["conv(5)", "pos_enc", "pos_enc"]
-    apart = f"clone(2) >> ({ROWS} & {ROWS}) >> tied pos_enc ^ 2 >> (col2im >> flatten & relu) >> add"
+    apart = f"clone(2) >> ({ROWS} & {ROWS}) >> tied pos_enc ^ 2 >> (col2im >> max_pool(3, s = 1, p = 1) >> flatten & relu) >> add"
     found = optimise(net(apart))
     assert_exact(net(apart), found)
     assert names(found.graph).count("col2im") == 1
@@ -421,7 +423,7 @@ def test_broken_paddings_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("linear(21) >> norm", ["conv(21)", "flatten", "norm"]),
         ("linear(22) >> norm", ["im2col(3, p = 1)", "linear(22)", "norm"]),
-        ("linear(22) >> permute((2, 1))", ["conv(22)", "flatten", "permute((2, 1))"]),
+        ("linear(22) >> permute((2, 1))", ["conv(22)", "rearranged"]),
         ("linear(22) >> norm >> col2im", ["conv(22)", "layer_norm"]),
         ("clone(2) >> linear(10) ^ 2 >> add", ["conv(10)", "flatten", "conv(10)", "flatten", "add"]),
         ("clone(2) >> linear(11) ^ 2 >> add", ["im2col(3, p = 1)", "linear(11)", "linear(11)", "add"]),
