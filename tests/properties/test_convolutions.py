@@ -369,7 +369,8 @@ def test_tied_uses_change_alike_or_not_at_all() -> None:
     """A weight for each position: one use is on an image, the other on what no grid follows."""
     twice = f"{ROWS} >> tied pos_enc * 2 >> col2im"
     assert optimised(twice) == ["conv(5)", "pos_enc", "pos_enc"]
-    apart = f"clone(2) >> ({ROWS} & {ROWS}) >> tied pos_enc ^ 2 >> (col2im >> max_pool(3, s = 1, p = 1) >> flatten & relu) >> add"
+    image = "col2im >> max_pool(3, s = 1, p = 1) >> flatten"
+    apart = f"clone(2) >> ({ROWS} & {ROWS}) >> tied pos_enc ^ 2 >> ({image} & relu) >> add"
     found = optimise(net(apart))
     assert_exact(net(apart), found)
     assert names(found.graph).count("col2im") == 1
