@@ -34,22 +34,19 @@ class Port(NamedTuple):
 
 
 class OpGraph:
-    """One `Input`, one `Output`, and the uses of operators between them; not changed after it is made.
+    """One `Input`, one `Output`, and the uses of operators between them; not changed after it is made."""
 
-    Edges of the networkx graph have the key (source port, target port); nodes carry their record as `node`.
-    """
+    __slots__ = ("__dict__", "_nodes", "_sources")
 
-    __slots__ = ("__dict__", "_graph")
-
-    def __init__(self, graph: nx.MultiDiGraph) -> None:
-        self._graph = graph
+    def __init__(self, nodes: Mapping[int, Node], sources: Mapping[int, tuple[Port, ...]]) -> None:
+        self._nodes = nodes
+        self._sources = sources
 
     def __len__(self) -> int:
-        return len(self._graph)
+        return len(self._nodes)
 
     def node(self, number: int) -> Node:
-        found: Node = self._graph.nodes[number]["node"]
-        return found
+        return self._nodes[number]
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -57,33 +54,33 @@ class OpGraph:
 
         Raises InternalError if the wires form a cycle.
         """
-        missing = {number: self._graph.in_degree(number) for number in self._graph}
+        missing = {number: len(sources) for number, sources in self._sources.items()}
         ready = [number for number, count in missing.items() if not count]
         heapify(ready)
         found = []
         while ready:
             number = heappop(ready)
             found.append(number)
-            for target, wires in self._graph.adj[number].items():
-                missing[target] -= len(wires)
-                if not missing[target]:
-                    heappush(ready, target)
-        if len(found) != len(self._graph):
+            for _, target in self.targets(number):
+                missing[target.node] -= 1
+                if not missing[target.node]:
+                    heappush(ready, target.node)
+        if len(found) != len(self._nodes):
             left = sorted(number for number, count in missing.items() if count)
             raise InternalError(f"the operation graph has a cycle through the nodes {left[:10]}")
         return tuple(found)
 
     @property
     def input(self) -> int:
-        return next(number for number, node in self.nodes() if isinstance(node, Input))
+        return next(number for number, node in self._nodes.items() if isinstance(node, Input))
 
     @property
     def output(self) -> int:
-        return next(number for number, node in self.nodes() if isinstance(node, Output))
+        return next(number for number, node in self._nodes.items() if isinstance(node, Output))
 
     def nodes(self) -> Iterator[tuple[int, Node]]:
         """Numbers and records in the order of `order`."""
-        return ((number, self.node(number)) for number in self.order)
+        return ((number, self._nodes[number]) for number in self.order)
 
     def uses(self) -> Iterator[tuple[int, Use]]:
         """The uses of operators in the order of `order`."""
@@ -91,100 +88,120 @@ class OpGraph:
 
     def sources(self, number: int) -> tuple[Port, ...]:
         """What feeds the inputs of a node, in the order of its inputs."""
-        return _sources(self._graph, number)
+        return self._sources[number]
 
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """The wires that leave a node, as (port of the node, what it feeds), by port and then target."""
-        return _targets(self._graph, number)
+        return self._targets.get(number, ())
+
+    @cached_property
+    def _targets(self) -> dict[int, tuple[tuple[int, Port], ...]]:
+        found: dict[int, list[tuple[int, Port]]] = {}
+        for number, sources in self._sources.items():
+            for at, source in enumerate(sources):
+                found.setdefault(source.node, []).append((source.port, Port(number, at)))
+        return {number: tuple(sorted(wires)) for number, wires in found.items()}
 
     def type(self, port: Port) -> Tensor:
         """The tensor that a node gives at a port."""
-        return self.node(port.node).outputs[port.port]
+        return self._nodes[port.node].outputs[port.port]
 
     def draft(self) -> Draft:
-        return Draft(self._graph.copy())
+        return Draft(self._nodes, self._sources)
 
     def to_networkx(self) -> nx.MultiDiGraph:
-        """A copy: nodes with `node` (the record), edges with `source`, `target` (ports) and `type`."""
+        """Nodes with `node` (the record), edges with `source`, `target` (ports, which are their key too) and `type`."""
         made = nx.MultiDiGraph()
         for number, node in self.nodes():
             made.add_node(number, node=node)
         for number in self.order:
-            for at, source in enumerate(self.sources(number)):
-                made.add_edge(source.node, number, (source.port, at), source=source.port, target=at)
-                made.edges[source.node, number, (source.port, at)]["type"] = self.type(source)
+            for at, source in enumerate(self._sources[number]):
+                wire = {"source": source.port, "target": at, "type": self.type(source)}
+                made.add_edge(source.node, number, (source.port, at), **wire)
         return made
 
 
 class Draft:
     """A graph while it is being built or rewritten, in place; `done` gives the graph."""
 
-    def __init__(self, graph: nx.MultiDiGraph | None = None) -> None:
-        self._graph = nx.MultiDiGraph() if graph is None else graph
-        self._next = max(self._graph, default=-1) + 1
+    def __init__(
+        self, nodes: Mapping[int, Node] | None = None, sources: Mapping[int, tuple[Port, ...]] | None = None
+    ) -> None:
+        self._nodes = dict(nodes or {})
+        self._sources = dict(sources or {})
+        self._readers: dict[int, set[int]] = {number: set() for number in self._nodes}
+        for number, ports in self._sources.items():
+            self._connect(number, ports)
+        self._next = max(self._nodes, default=-1) + 1
 
     def node(self, number: int) -> Node:
-        found: Node = self._graph.nodes[number]["node"]
-        return found
+        return self._nodes[number]
 
     def sources(self, number: int) -> tuple[Port, ...]:
         """As of a graph, and as they are now."""
-        return _sources(self._graph, number)
+        return self._sources[number]
 
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """As of a graph, and as they are now."""
-        return _targets(self._graph, number)
+        wires = [
+            (source.port, Port(reader, at))
+            for reader in self._readers[number]
+            for at, source in enumerate(self._sources[reader])
+            if source.node == number
+        ]
+        return tuple(sorted(wires))
 
     def add(self, node: Node, sources: Sequence[Port] = ()) -> int:
         """The number of a new node, larger than all others."""
         number = self._next
         self._next += 1
-        self._graph.add_node(number, node=node)
+        self._nodes[number] = node
+        self._readers[number] = set()
         self._connect(number, sources)
         return number
 
     def replace(self, number: int, node: Node, sources: Sequence[Port]) -> None:
         """Another record and other sources at this place; what the node feeds stays."""
-        self._graph.remove_edges_from(list(self._graph.in_edges(number, keys=True)))
-        self._graph.nodes[number]["node"] = node
+        self._disconnect(number)
+        self._nodes[number] = node
         self._connect(number, sources)
 
     def bypass(self, number: int, substitutes: Sequence[Port]) -> None:
         """Feeds what the node fed from `substitutes` instead, one for each of its results, and removes it."""
-        for _, target, key in list(self._graph.out_edges(number, keys=True)):
-            source = substitutes[key[0]]
-            self._graph.add_edge(source.node, target, (source.port, key[1]))
-        self._graph.remove_node(number)
+        for reader in self._readers[number]:
+            ports = tuple(substitutes[port.port] if port.node == number else port for port in self._sources[reader])
+            self._connect(reader, ports)
+        self._remove(number)
 
     def remove_unused(self) -> None:
         """Removes the uses of operators that nothing reads, and then those that only these read."""
-        loose = [number for number in self._graph if self._is_unused(number)]
+        loose = [number for number in self._nodes if self._is_unused(number)]
         while loose:
             number = loose.pop()
-            sources = list(self._graph.predecessors(number))
-            self._graph.remove_node(number)
-            loose += [source for source in sources if self._is_unused(source)]
+            if number in self._nodes:
+                sources = self._sources[number]
+                self._remove(number)
+                loose += [source.node for source in sources if self._is_unused(source.node)]
 
     def done(self) -> OpGraph:
         """The graph; the draft must not be used after it."""
-        return OpGraph(self._graph)
+        return OpGraph(self._nodes, self._sources)
 
     def _is_unused(self, number: int) -> bool:
-        return isinstance(self._graph.nodes[number]["node"], Use) and not self._graph.out_degree(number)
+        return isinstance(self._nodes.get(number), Use) and not self._readers[number]
 
     def _connect(self, number: int, sources: Sequence[Port]) -> None:
-        for at, source in enumerate(sources):
-            self._graph.add_edge(source.node, number, (source.port, at))
+        self._sources[number] = tuple(sources)
+        for source in sources:
+            self._readers[source.node].add(number)
 
+    def _disconnect(self, number: int) -> None:
+        for source in self._sources[number]:
+            self._readers[source.node].discard(number)
 
-def _sources(graph: nx.MultiDiGraph, number: int) -> tuple[Port, ...]:
-    wires = [(key[1], Port(source, key[0])) for source, _, key in graph.in_edges(number, keys=True)]
-    return tuple(port for _, port in sorted(wires))
-
-
-def _targets(graph: nx.MultiDiGraph, number: int) -> tuple[tuple[int, Port], ...]:
-    wires = [(key[0], Port(target, key[1])) for _, target, key in graph.out_edges(number, keys=True)]
-    return tuple(sorted(wires))
+    def _remove(self, number: int) -> None:
+        self._disconnect(number)
+        del self._nodes[number], self._sources[number], self._readers[number]
 
 
 def verify(graph: OpGraph) -> None:
@@ -204,9 +221,9 @@ def verify(graph: OpGraph) -> None:
 
 
 def _verify_ports(graph: OpGraph, records: Mapping[int, Node], number: int, node: Node) -> None:
-    fed = sorted(key[1] for _, _, key in graph._graph.in_edges(number, keys=True))
-    if fed != list(range(len(node.inputs))):
-        raise InternalError(f"{label(number, node)} has {len(node.inputs)} inputs, and its ports {fed} are fed")
+    fed = len(graph.sources(number))
+    if fed != len(node.inputs):
+        raise InternalError(f"{label(number, node)} has {len(node.inputs)} inputs, and {fed} are fed")
     for at, (source, wanted) in enumerate(zip(graph.sources(number), node.inputs, strict=True)):
         results = records[source.node].outputs
         if not 0 <= source.port < len(results):
@@ -219,7 +236,7 @@ def _verify_ports(graph: OpGraph, records: Mapping[int, Node], number: int, node
 def _verify_reached(graph: OpGraph) -> None:
     """An operator whose result no one reads is a mistake of ours: nothing that a term says is lost."""
     for number, node in graph.uses():
-        if not graph._graph.out_degree(number):
+        if not graph.targets(number):
             raise InternalError(f"nothing reads the results of {label(number, node)}")
 
 

@@ -88,7 +88,7 @@ def test_verify_names_the_port_that_is_not_fed() -> None:
     draft = unfinished()
     number = draft.add(use("relu", vec(4)))
     draft.add(Output((vec(4),)), [Port(number, 0)])
-    with pytest.raises(InternalError, match=r"node 1 \(relu\) has 1 inputs, and its ports \[\] are fed"):
+    with pytest.raises(InternalError, match=r"node 1 \(relu\) has 1 inputs, and 0 are fed"):
         verify(draft.done())
 
 
