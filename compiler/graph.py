@@ -82,9 +82,17 @@ class OpGraph:
         """Numbers and records in the order of `order`."""
         return ((number, self._nodes[number]) for number in self.order)
 
-    def uses(self) -> Iterator[tuple[int, Use]]:
+    def uses(self) -> Sequence[tuple[int, Use]]:
         """The uses of operators in the order of `order`."""
-        return ((number, node) for number, node in self.nodes() if isinstance(node, Use))
+        return self._uses
+
+    @cached_property
+    def _uses(self) -> tuple[tuple[int, Use], ...]:
+        return tuple((number, node) for number, node in self.nodes() if isinstance(node, Use))
+
+    def wires(self) -> dict[int, tuple[Port, ...]]:
+        """The sources of every node, all at once."""
+        return dict(self._sources)
 
     def sources(self, number: int) -> tuple[Port, ...]:
         """What feeds the inputs of a node, in the order of its inputs."""
