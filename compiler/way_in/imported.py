@@ -1,0 +1,102 @@
+"""A module of torch as an architecture: text, derivation, and the module's weights under the network's names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from ein.compiler.load import load
+from ein.compiler.lower import lower
+from ein.compiler.passes import optimise
+from ein.compiler.way_in.calls import Trace
+from ein.compiler.way_in.examples import batch, typed
+from ein.compiler.way_in.network import Network
+from ein.compiler.way_in.reading import Problem, read
+from ein.compiler.way_in.same import difference
+from ein.compiler.way_in.state import state
+from ein.compiler.way_in.trace import trace
+from ein.compiler.way_in.written import Written, write
+from ein.grammar.architecture import architecture
+from ein.grammar.check import load_grammar
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.diagnostics import EinError, Source, fail
+
+BATCH = 3
+"""Examples that a model is traced with; one more is taken to see whether it can be had with another number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """`text` is an `.ein` file with the network as its only `arch`, `derivation` that network."""
+
+    text: str
+    derivation: Derivation
+    _network: Network = field(repr=False)
+    _written: Written = field(repr=False)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights of the model under the names of the module that `ein.build(derivation)` gives."""
+        return state(self._network, self._written, lower(self.derivation.term))
+
+    def build(self) -> nn.Module:
+        """The network as a module, with the weights of the model."""
+        module: nn.Module = load(optimise(lower(self.derivation.term)).graph)
+        module.load_state_dict(self.state_dict())
+        return module
+
+
+def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "") -> Imported:
+    """Raises EinError: where the model cannot be traced, with each call that cannot be said, and where what was read
+    is not the model."""
+    input = typed(example)
+    inputs = batch(example, input, model, BATCH, 0)
+    made = trace(model, inputs)
+    net, results, problems = read(made, input)
+    if problems:
+        raise _unsaid(made, problems)
+    if not results or any(value.node == 0 for value in results):
+        raise fail("E862", "the model gives back what it takes, and a network needs one operator at least")
+    written = write(net, results, input, _word(name), comment)
+    try:
+        derivation = architecture(load_grammar(Source(f"{_word(name)}.ein", written.text)))
+    except EinError as error:
+        raise _wrong(f"the file does not check: {error.diagnostics[0].message}") from None
+    found = Imported(written.text, derivation, net, written)
+    apart = difference(model, found.build(), batch(example, input, model, BATCH + 1, 1))
+    if apart is not None:
+        raise _wrong(apart)
+    return found
+
+
+def _word(name: str) -> str:
+    word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", name).strip("_").lower()
+    return word if word and word[0].isalpha() else "net"
+
+
+def _wrong(what: str) -> EinError:
+    help = (
+        "the trace is of training with a batch of 3: a model that does something else in evaluation, or that depends on"
+        " the number of examples, is not one network"
+    )
+    return fail("E863", f"what was read is not the model: {what}", help=help)
+
+
+def _unsaid(made: Trace, problems: Sequence[Problem]) -> EinError:
+    count = f"{len(problems)} of the {len(made.calls)} calls"
+    lines = [f"{count} that the model makes cannot be said in the language", *map(_told, problems)]
+    help = "write these lines with what `ein list std` shows, or import the parts of the model around them"
+    return fail("E862", "\n".join(lines), help=help)
+
+
+def _told(problem: Problem) -> str:
+    call = problem.call
+    sizes = ", ".join(str(list(each)) for each in problem.given)
+    gives = f" -> {list(call.sizes)}" if call.sizes is not None else ""
+    lines = [f"  {call.name}: {call.op}({sizes}){gives}: {problem.why}"]
+    if call.place or call.module:
+        lines.append(f"      {call.place}{f', in {call.module}' if call.module else ''}")
+    return "\n".join(lines)
