@@ -48,6 +48,8 @@ class _Declared:
     declared: set[Label] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     readings: dict[int, str] = field(default_factory=dict)
+    units: dict[int, list[str]] = field(default_factory=dict)
+    """Axes of size 1, which a sum takes away."""
 
     def text(self) -> str:
         taken = [self._taken(at) for at in range(len(self.formula.reads))]
@@ -56,7 +58,7 @@ class _Declared:
             taken = [f"{name}: {each}" for name, each in zip(inputs, taken, strict=True)]
         weights = [self._weight(name, group) for name, group in self.formula.kept]
         given = f"{self.kind}[{', '.join(self._made(group) for group in self.formula.out)}]"
-        body = _Body(self.names, list(inputs), self.readings).text(self.formula.body)
+        body = _Body(self.names, list(inputs), self.readings, self.units).text(self.formula.body)
         layout = f"[{', '.join(self._laid(group) for group in self.formula.out)}]"
         head = taken[0] if len(taken) == 1 else f"({', '.join(taken)})"
         return "\n".join([f"op {self.name} : {head} -> {given}", *weights, f"  = {body} -> {layout}"])
@@ -70,6 +72,8 @@ class _Declared:
             axis, said, is_plain = self._axis(group, letter)
             axes.append(axis)
             written.append(said)
+            if not group:
+                self.units.setdefault(at, []).append(said)
             plain &= is_plain
         if not plain or at:
             self.readings[at] = f"[{', '.join(written)}]"
@@ -150,11 +154,13 @@ class _Body:
     names: Mapping[Label, str]
     inputs: Sequence[str]
     readings: Mapping[int, str]
+    units: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     def text(self, expr: Expr, inner: bool = False) -> str:
         match expr:
             case Given(which):
-                return f"{self.inputs[which]}{self.readings.get(which, '')}"
+                said = f"{self.inputs[which]}{self.readings.get(which, '')}"
+                return f"sum[{', '.join(self.units[which])}]({said})" if which in self.units else said
             case Kept(name):
                 return name
             case Number(value):

@@ -1,39 +1,58 @@
-"""A term made shorter: copies in a row, and the macros of `std`."""
+"""A term made shorter: the macros of `std` where they stand, and copies in a row as `a * n`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from ein.compiler.way_in.pieces import Branches, Call, Leaf, Let, Name, Piece, Series, Times, series, text
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    piece: Piece
-    definitions: tuple[str, ...] = ()
+from ein.compiler.way_in.macros import MACROS, Macro, matched
+from ein.compiler.way_in.network import Network
+from ein.compiler.way_in.pieces import Branches, Call, Leaf, Let, Name, Piece, Series, Times, leaves, series, text
 
 
-def folded(piece: Piece) -> Folded:
-    return Folded(_folded(piece))
+def folded(piece: Piece, net: Network, with_macros: bool = True) -> Piece:
+    for macro in MACROS() if with_macros else ():
+        piece = _each(piece, lambda parts, macro=macro: _replaced(parts, macro, net))  # type: ignore[misc]
+    return _tied(_each(piece, _repeats), net)
 
 
-def _folded(piece: Piece) -> Piece:
+def _each(piece: Piece, change: Callable[[list[Piece]], list[Piece]]) -> Piece:
+    """The piece with `change` done to all that stands in a row, from the inside out."""
     match piece:
         case Leaf() | Name():
             return piece
         case Series(parts):
-            return _repeats([_folded(part) for part in parts])
+            return series(change([_each(part, change) for part in parts]))
         case Branches(parts):
-            return Branches(tuple(map(_folded, parts)))
-        case Times(parts, beside, tied):
-            return Times(tuple(map(_folded, parts)), beside, tied)
-        case Call(name, arguments, body):
-            return Call(name, arguments, _folded(body))
+            return Branches(tuple(_row(part, change) for part in parts))
+        case Times(parts):
+            return replace(piece, parts=tuple(_row(part, change) for part in parts))
+        case Call(arguments=arguments):
+            return piece if not arguments else replace(piece, body=piece.body)
         case Let(bindings, body):
-            return Let(tuple((names, _folded(value)) for names, value in bindings), _folded(body))
+            return Let(tuple((names, _row(value, change)) for names, value in bindings), _row(body, change))
 
 
-def _repeats(parts: list[Piece]) -> Piece:
+def _row(piece: Piece, change: Callable[[list[Piece]], list[Piece]]) -> Piece:
+    """What stands alone is a row of one."""
+    found = _each(piece, change)
+    return found if isinstance(found, Series) else series(change([found]))
+
+
+def _replaced(parts: list[Piece], macro: Macro, net: Network) -> list[Piece]:
+    at = 0
+    while at < len(parts):
+        found = matched(macro, parts[at : at + macro.length], net)
+        if found is not None:
+            parts = [*parts[:at], found, *parts[at + macro.length :]]
+        at += 1
+    return parts
+
+
+# --- copies
+
+
+def _repeats(parts: list[Piece]) -> list[Piece]:
     """Runs of one text become `a * n`, the shortest run that repeats first."""
     for width in range(1, len(parts) // 2 + 1):
         at = 0
@@ -43,7 +62,7 @@ def _repeats(parts: list[Piece]) -> Piece:
                 runs = [series(parts[at + n * width : at + (n + 1) * width]) for n in range(count)]
                 parts = [*parts[:at], Times(tuple(runs)), *parts[at + count * width :]]
             at += 1
-    return series(parts)
+    return parts
 
 
 def _count(parts: list[Piece], at: int, width: int) -> int:
@@ -55,3 +74,39 @@ def _count(parts: list[Piece], at: int, width: int) -> int:
 
 def _is_worth(parts: list[Piece], count: int) -> bool:
     return len(" >> ".join(map(text, parts))) * (count - 1) > 12
+
+
+# --- shared weights
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Names of the trained weights of a piece, in its order."""
+
+    names: tuple[str, ...]
+
+
+def held(piece: Piece, net: Network) -> Iterator[str]:
+    for leaf in leaves(piece):
+        if leaf.node is not None:
+            for view in net.nodes[leaf.node].weights.values():
+                yield view.base.name  # type: ignore[union-attr]
+
+
+def _tied(piece: Piece, net: Network) -> Piece:
+    """`tied` before copies that have the same weights."""
+    match piece:
+        case Leaf() | Name():
+            return piece
+        case Series(parts):
+            return Series(tuple(_tied(part, net) for part in parts))
+        case Branches(parts):
+            return Branches(tuple(_tied(part, net) for part in parts))
+        case Call(body=body):
+            return replace(piece, body=_tied(body, net))
+        case Let(bindings, body):
+            return Let(tuple((names, _tied(value, net)) for names, value in bindings), _tied(body, net))
+        case Times(parts):
+            weights = {_Held(tuple(held(part, net))) for part in parts}
+            shared = len(weights) == 1 and bool(next(iter(weights)).names)
+            return replace(piece, parts=tuple(_tied(part, net) for part in parts), tied=shared)

@@ -17,12 +17,17 @@ from ein.compiler.way_in.formulas import Formula
 from ein.compiler.way_in.moves import move
 from ein.compiler.way_in.own import OWN
 from ein.compiler.way_in.own import application as own_application
-from ein.compiler.way_in.views import Dim, Value, View, Weight, axis, moved, passive, whole_weight
+from ein.compiler.way_in.views import Dim, Value, View, Weight, axis, joined, moved, passive, whole_weight
 from ein.grammar.cfg import Applied
 from ein.grammar.types import Tensor, bundle, leaves, tensor
 
 KINDS = {1: "vec", 2: "seq", 3: "im"}
 """By the number of axes behind the batch."""
+
+
+def _number(value: Any) -> Any:
+    """A whole number as one, so that it is written as its default is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +74,7 @@ class Network:
     def several(
         self, name: str, inputs: Sequence[Value], weights: Mapping[str, View] | None = None, /, **given: Any
     ) -> tuple[Value, ...]:
+        given = {key: _number(value) for key, value in given.items()}
         use = own_application(name, *given.items()) if name in OWN else application(name, *given.items())
         types = [value.type for value in inputs]
         found = use.look(types[0] if len(types) == 1 else bundle(types))
@@ -119,8 +125,13 @@ class Network:
     def gather(self, view: View, active: Sequence[int]) -> tuple[Value, tuple[Dim, ...]]:
         """The base laid out so that the axes `active` of the view come last, in this order, and which digits of the
         base its axes now are. Raises Unsaid where examples would be mixed."""
-        groups = (*passive(view, active), *(view.dims[at] for at in active))
-        return self.laid_out(view, groups), groups
+        lead, rest = passive(view, active), tuple(view.dims[at] for at in active)
+        if len(lead) > 1 and len(rest) == 1 and not self._lies_so(view, (*lead, *rest)):
+            lead = (joined(digit for dim in lead for digit in dim),)
+        return self.laid_out(view, (*lead, *rest)), (*lead, *rest)
+
+    def _lies_so(self, view: View, groups: Sequence[Dim]) -> bool:
+        return isinstance(view.base, Value) and list(groups) == [axis(n, s) for n, s in enumerate(view.base.sizes, 1)]
 
     def laid_out(self, view: View, groups: tuple[Dim, ...]) -> Value:
         if isinstance(view.base, Weight):

@@ -52,6 +52,11 @@ class Call:
     arguments: tuple[str, ...]
     body: Piece = field(compare=False)
 
+    @property
+    def terms(self) -> tuple[Piece, ...]:
+        """What its arguments may be, where they are terms: parts of what it stands for."""
+        return tuple(_below(self.body))
+
 
 @dataclass(frozen=True, slots=True)
 class Let:
@@ -74,6 +79,12 @@ def children(piece: Piece) -> tuple[Piece, ...]:
             return (piece.body,)
         case Let(bindings, body):
             return (*(value for _, value in bindings), body)
+
+
+def _below(piece: Piece) -> Iterator[Piece]:
+    yield piece
+    for child in children(piece):
+        yield from _below(child)
 
 
 def leaves(piece: Piece) -> Iterator[Leaf]:

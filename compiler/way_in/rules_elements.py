@@ -124,6 +124,8 @@ def infix(net: Network, operator: str, left: Any, right: Any) -> View:
     if not isinstance(right, View):
         if (operator, right) in (("+", 0), ("-", 0), ("*", 1), ("/", 1)):
             return left  # type: ignore[no-any-return]
+        if operator == "*":
+            return function(net, left, lambda x: Infix("*", Number(right), x))
         return function(net, left, lambda x: Infix(operator, x, Number(right)))
     if not isinstance(left, View):
         return function(net, right, lambda x: Infix(operator, Number(left), x))

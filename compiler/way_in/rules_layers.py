@@ -66,7 +66,7 @@ def _channels_last(net: Network, view: View) -> Any:
 
     c, h, w = (axis(at, n) for at, n in enumerate(base.sizes, 1))
     rest = joined(sorted((d for dim in view.dims[:-1] for d in dim if d.axis > 0), key=lambda d: (d.axis, -d.stride)))
-    return (base, ()) if c and view.dims[-1] == c and rest == (*h, *w) else None
+    return (base, ()) if c and h + w and view.dims[-1] == c and rest == (*h, *w) else None
 
 
 def _by_axes(dim: Any) -> Any:

@@ -187,9 +187,9 @@ class _Let:
         if opener != self.start and self._enclosed(opener) == node and (opener, 0) not in self.named:
             inner = wires.between(opener, node, within)
             return [*self._at(opener, None), *self.builder._segment(opener, node, inner)]
-        above = wires.above(node, self.inner) - {node}
+        above = frozenset().union(*(wires.above(source, self.inner) for source, _ in inputs))
         if len(inputs) > 1 and opener == self.start and wires.ports(self.start) == 1 and self._is_closed(above, node):
-            return self.builder._segment(self.start, node, above) if node != self.end or above != self.inner else self._joined(node)
+            return self.builder._segment(self.start, node, above) if above != self.inner else self._joined(node)
         return self._joined(node)
 
     def _is_closed(self, above: frozenset[int], node: int) -> bool:

@@ -13,7 +13,7 @@ from ein.compiler.way_in.formulas import Apply, Expr, Formula, Given, Infix
 from ein.compiler.way_in.network import Network, Node
 from ein.compiler.way_in.own import OWN
 from ein.compiler.way_in.own import application as own_application
-from ein.compiler.way_in.pieces import Leaf, Piece, leaves, text
+from ein.compiler.way_in.pieces import Leaf, leaves, text
 from ein.compiler.way_in.shape import wires
 from ein.compiler.way_in.terms import term
 from ein.compiler.way_in.views import Value, View, Weight
@@ -32,7 +32,7 @@ class Written:
     uses: tuple[Leaf, ...]
 
 
-def write(net: Network, results: Sequence[Value], input: ValueType, name: str, comment: str) -> Written:
+def write(net: Network, results: Sequence[Value], input: ValueType, name: str, comment: str, with_macros: bool = True) -> Written:
     """The file with one architecture `name`."""
     namer = _Namer(net)
     hung = wires(
@@ -43,15 +43,11 @@ def write(net: Network, results: Sequence[Value], input: ValueType, name: str, c
     namer.read(node for node in hung.order if node < len(net.nodes))
     types = [value.type for value in results]
     output = types[0] if len(types) == 1 else bundle(types)
-    made = folded(term(hung, namer.said))
+    made = folded(term(hung, namer.said), net, with_macros)
     lines = ["ein 1", *(f"# {line}" for line in comment.splitlines()), "", f"grammar {name}", "import std", ""]
-    lines += [*namer.declarations(), *made.definitions]
-    lines += ["", f"arch {name} : {input!r} -> {output!r} = {text(made.piece)}", ""]
-    return Written(format_source(Source(name, "\n".join(lines))), tuple(leaves(made.piece)))
-
-
-def piece_leaves(piece: Piece) -> tuple[Leaf, ...]:
-    return tuple(leaves(piece))
+    lines += namer.declarations()
+    lines += ["", f"arch {name} : {input!r} -> {output!r} = {text(made)}", ""]
+    return Written(format_source(Source(name, "\n".join(lines))), tuple(leaves(made)))
 
 
 class _Namer:
@@ -71,9 +67,9 @@ class _Namer:
                 self.texts[number] = self._declared(node, node.formula)
             elif node.name in OWN:
                 self.brought += [node.name] if node.name not in self.brought else []
-                self.texts[number] = own_application(node.name, *node.given).text
+                self.texts[number] = _tidy(own_application(node.name, *node.given).text)
             else:
-                self.texts[number] = application(node.name, *node.given).text
+                self.texts[number] = _tidy(application(node.name, *node.given).text)
 
     def said(self, node: int) -> str:
         return self.texts[node]
@@ -94,6 +90,11 @@ class _Namer:
         stem = _stem(body)
         taken = {*self.own.values(), *OWN, *standard_names()}
         return next(name for n in range(1, 10_000) if (name := stem if n == 1 else f"{stem}_{n}") not in taken)
+
+
+def _tidy(said: str) -> str:
+    """`1e-6` for `1e-06`."""
+    return re.sub(r"e-0(\d)", r"e-\1", said)
 
 
 def _stem(body: Expr) -> str:
