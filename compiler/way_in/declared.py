@@ -24,13 +24,15 @@ class Learned:
 def declaration(name: str, formula: Formula, kinds: Sequence[str], kind: str, kept: Mapping[str, Learned]) -> str:
     """The statement that declares it; `kinds` of what it takes, `kind` of what it gives."""
     if _is_elementwise(formula):
-        taken = "t" if len(formula.reads) == 1 else f"({', '.join('t' * len(formula.reads))})"
-        return f"op {name} : {taken} -> t = {_Body({}, 'xyz', {}).text(formula.body)}"
+        count = len(kinds)
+        taken = "t" if count == 1 else f"({', '.join('t' * count)})"
+        inputs = ["xyz"[formula.source(at)] for at in range(len(formula.reads))]
+        return f"op {name} : {taken} -> t = {_Body({}, inputs, {}).text(formula.body)}"
     return _Declared(name, formula, kinds, kind, kept).text()
 
 
 def _is_elementwise(formula: Formula) -> bool:
-    if formula.kept or len(formula.reads) > 3 or any(reading != formula.out for reading in formula.reads):
+    if formula.kept or max(map(formula.source, range(len(formula.reads)))) > 2 or any(reading != formula.out for reading in formula.reads):
         return False
     return not any(isinstance(each, Range) or (isinstance(each, Apply) and each.axes) for each in walk(formula.body))
 
@@ -52,19 +54,43 @@ class _Declared:
     """Axes of size 1, which a sum takes away."""
 
     def text(self) -> str:
-        taken = [self._taken(at) for at in range(len(self.formula.reads))]
+        places = [self.formula.source(at) for at in range(len(self.formula.reads))]
+        taken = [self._taken(places.index(at), at) for at in range(max(places) + 1)]
+        for at, place in enumerate(places):
+            if places.index(place) != at:
+                self._read_again(at, places.index(place))
         inputs = "xyz" if len(taken) <= 3 else [f"x{n}" for n in range(1, len(taken) + 1)]
         if len(taken) > 3:
             taken = [f"{name}: {each}" for name, each in zip(inputs, taken, strict=True)]
         weights = [self._weight(name, group) for name, group in self.formula.kept]
         given = f"{self.kind}[{', '.join(self._made(group) for group in self.formula.out)}]"
-        body = _Body(self.names, list(inputs), self.readings, self.units).text(self.formula.body)
+        inputs = [inputs[place] for place in places]
+        body = _Body(self.names, inputs, self.readings, self.units).text(self.formula.body)
         layout = f"[{', '.join(self._laid(group) for group in self.formula.out)}]"
         head = taken[0] if len(taken) == 1 else f"({', '.join(taken)})"
         return "\n".join([f"op {self.name} : {head} -> {given}", *weights, f"  = {body} -> {layout}"])
 
-    def _taken(self, at: int) -> str:
-        kind, axes, plain = self.kinds[at], [], True
+    def _read_again(self, at: int, first: int) -> None:
+        """A tensor under other names, or the same."""
+        readings = self.formula.reads
+        if readings[at] == readings[first]:
+            self.readings |= {at: self.readings[first]} if first in self.readings else {}
+            self.units |= {at: self.units[first]} if first in self.units else {}
+            return
+        written = []
+        for group, before in zip(readings[at], readings[first], strict=True):
+            names = [self._label(label, "") for label in group]
+            for label, other in zip(group, before, strict=False):
+                if len(group) == len(before):
+                    self.sizes.setdefault(label, self._size(other))
+            said = [names[0], *(f"{name} = {label.size}" for name, label in zip(names[1:], group[1:], strict=True))] if names else [self._fresh("u")]
+            if not names:
+                self.units.setdefault(at, []).append(said[0])
+            written.append(said[0] if len(said) == 1 else f"({', '.join(said)})")
+        self.readings[at] = f"[{', '.join(written)}]"
+
+    def _taken(self, at: int, number: int) -> str:
+        kind, axes, plain = self.kinds[number], [], True
         letters = LETTERS.get(kind, "")
         written: list[str] = []
         for number, group in enumerate(self.formula.reads[at]):

@@ -51,29 +51,32 @@ def _replaced(parts: list[Piece], macro: Macro, net: Network) -> list[Piece]:
 
 # --- copies
 
+SHORT = 12
+"""Copies that save no more characters than this are written out."""
+
 
 def _repeats(parts: list[Piece]) -> list[Piece]:
     """Runs of one text become `a * n`, the shortest run that repeats first."""
-    for width in range(1, len(parts) // 2 + 1):
+    said = list(map(text, parts))
+    width = 1
+    while width <= len(parts) // 2:
         at = 0
         while at + 2 * width <= len(parts):
-            count = _count(parts, at, width)
-            if count > 1 and _is_worth(parts[at : at + width], count):
+            count = _count(said, at, width)
+            if count > 1 and len(" >> ".join(said[at : at + width])) * (count - 1) > SHORT:
                 runs = [series(parts[at + n * width : at + (n + 1) * width]) for n in range(count)]
                 parts = [*parts[:at], Times(tuple(runs)), *parts[at + count * width :]]
+                said = [*said[:at], text(parts[at]), *said[at + count * width :]]
             at += 1
+        width += 1
     return parts
 
 
-def _count(parts: list[Piece], at: int, width: int) -> int:
-    wanted, count = [text(part) for part in parts[at : at + width]], 1
-    while [text(part) for part in parts[at + count * width : at + (count + 1) * width]] == wanted:
+def _count(said: list[str], at: int, width: int) -> int:
+    count = 1
+    while said[at + count * width : at + (count + 1) * width] == said[at : at + width]:
         count += 1
     return count
-
-
-def _is_worth(parts: list[Piece], count: int) -> bool:
-    return len(" >> ".join(map(text, parts))) * (count - 1) > 12
 
 
 # --- shared weights

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
-
-_numbers = count(1)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Label:
@@ -76,6 +72,11 @@ class Formula:
     kept: tuple[tuple[str, Group], ...]
     body: Expr
     out: Reading
+    sources: tuple[int, ...] = ()
+    """Which tensor each reading is of, where one is read in several ways."""
+
+    def source(self, which: int) -> int:
+        return self.sources[which] if self.sources else which
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -112,72 +113,28 @@ def rebuilt(expr: Expr, change: Callable[[Expr], Expr], labels: Callable[[Label]
             return change(expr)
 
 
-def inlined(consumer: Formula, at: int, producer: Formula) -> Formula | None:
-    """`consumer` with its tensor `at` computed in place by `producer`, whose tensors come last; None where the two
-    cut an axis differently."""
-    renamed: dict[Label, Label] = {}
-    for made, read in zip(producer.out, consumer.reads[at], strict=True):
+def renamed(formula: Formula, out: Reading, mark: str) -> Formula | None:
+    """The same, giving these axes and with its weights marked; None where the two cut an axis differently."""
+    known: dict[Label, Label] = {}
+    for made, read in zip(formula.out, out, strict=True):
         if [label.size for label in made] != [label.size for label in read]:
             return None
-        renamed |= dict(zip(made, read, strict=True))
-    fresh: dict[Label, Label] = {}
+        known |= dict(zip(made, read, strict=True))
 
     def label(each: Label) -> Label:
-        if each in renamed:
-            return renamed[each]
-        if each not in fresh:
-            fresh[each] = replace(each, of=None if each.of is None else label(each.of))
-        return fresh[each]
+        if each not in known:
+            known[each] = Label(each.size, None if each.of is None else label(each.of))
+        return known[each]
 
-    shift, mark = len(consumer.reads) - 1, f"_{next(_numbers)}"
+    def group(labels: Group) -> Group:
+        return tuple(map(label, labels))
 
-    def inner(leaf: Expr) -> Expr:
-        match leaf:
-            case Given(which):
-                return Given(shift + which)
-            case Kept(name):
-                return Kept(name + mark)
-            case _:
-                return leaf
-
-    body = rebuilt(producer.body, inner, label)
-
-    def outer(leaf: Expr) -> Expr:
-        match leaf:
-            case Given(which):
-                return body if which == at else Given(which - (which > at))
-            case _:
-                return leaf
-
-    reads = tuple(reading for i, reading in enumerate(consumer.reads) if i != at)
-    reads += tuple(tuple(tuple(map(label, group)) for group in reading) for reading in producer.reads)
-    kept = (*consumer.kept, *((name + mark, tuple(map(label, group))) for name, group in producer.kept))
-    return Formula(reads, kept, rebuilt(consumer.body, outer, lambda each: each), consumer.out)
+    body = rebuilt(formula.body, lambda leaf: Kept(leaf.name + mark) if isinstance(leaf, Kept) else leaf, label)
+    reads = tuple(tuple(map(group, reading)) for reading in formula.reads)
+    kept = tuple((name + mark, group(labels)) for name, labels in formula.kept)
+    return Formula(reads, kept, body, tuple(map(group, formula.out)), formula.sources)
 
 
-def merged(formula: Formula, first: int, second: int) -> Formula | None:
-    """Two of its tensors are one; None where they are read differently."""
-    renamed: dict[Label, Label] = {}
-    for one, other in zip(formula.reads[first], formula.reads[second], strict=True):
-        if len(one) != len(other) or any(a.size != b.size for a, b in zip(one, other, strict=True)):
-            return None
-        renamed |= dict(zip(other, one, strict=True))
-    if any(a is not b and b in _labels(formula.reads[first]) for b, a in renamed.items()):
-        return None
-    clash = set(renamed.values()) & {b for b, a in renamed.items() if a is not b}
-    if clash or any(a is not b for b, a in renamed.items()):
-        return None
-
-    def change(leaf: Expr) -> Expr:
-        match leaf:
-            case Given(which):
-                return Given(first if which == second else which - (which > second))
-            case _:
-                return leaf
-
-    reads = tuple(reading for i, reading in enumerate(formula.reads) if i != second)
-    return replace(formula, reads=reads, body=rebuilt(formula.body, change, lambda each: each))
-
-
-def _labels(reading: Sequence[Group]) -> set[Label]:
-    return {label for group in reading for label in group}
+def weight(expr: Expr) -> int:
+    """How much is written."""
+    return sum(1 for _ in walk(expr))

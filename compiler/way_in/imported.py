@@ -14,16 +14,21 @@ from ein.compiler.lower import lower
 from ein.compiler.passes import optimise
 from ein.compiler.way_in.calls import Trace
 from ein.compiler.way_in.examples import batch, typed
-from ein.compiler.way_in.network import Network
+from ein.compiler.way_in.finishing import fused
+from ein.compiler.way_in.network import KINDS, UNKIND, Network
 from ein.compiler.way_in.reading import Problem, read
+from ein.compiler.way_in.recognising import recognise
 from ein.compiler.way_in.same import difference
+from ein.compiler.way_in.separating import readers, separated
 from ein.compiler.way_in.state import state
 from ein.compiler.way_in.trace import trace
+from ein.compiler.way_in.views import Value
 from ein.compiler.way_in.written import Written, write
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import EinError, Source, fail
+from ein.grammar.types import ValueType
 
 BATCH = 3
 """Examples that a model is traced with; one more is taken to see whether it can be had with another number."""
@@ -60,16 +65,38 @@ def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "
         raise _unsaid(made, problems)
     if not results or any(value.node == 0 for value in results):
         raise fail("E862", "the model gives back what it takes, and a network needs one operator at least")
-    written = write(net, results, input, _word(name), comment)
-    try:
-        derivation = architecture(load_grammar(Source(f"{_word(name)}.ein", written.text)))
-    except EinError as error:
-        raise _wrong(f"the file does not check: {error.diagnostics[0].message}") from None
+    results = separated(net, results)
+    fused(net, results)
+    recognise(net, results)
+    problems = _without_a_kind(net, results)
+    if problems:
+        raise _unsaid(made, problems)
+    written, derivation = _checked(net, results, input, _word(name), comment)
     found = Imported(written.text, derivation, net, written)
     apart = difference(model, found.build(), batch(example, input, model, BATCH + 1, 1))
     if apart is not None:
         raise _wrong(apart)
     return found
+
+
+def _checked(
+    net: Network, results: Sequence[Value], input: ValueType, name: str, comment: str
+) -> tuple[Written, Derivation]:
+    """The file, with the macros of std where those check."""
+    for with_macros in (True, False):
+        written = write(net, results, input, name, comment, with_macros)
+        try:
+            return written, architecture(load_grammar(Source(f"{name}.ein", written.text)))
+        except EinError as error:
+            found = error
+    raise _wrong(f"the file does not check: {found.diagnostics[0].message}")
+
+
+def _without_a_kind(net: Network, results: Sequence[Value]) -> list[Problem]:
+    why = f"std has no kind of tensor for what it gives: it has kinds of one to {len(KINDS)} axes behind the batch"
+    nodes = [net.nodes[number] for number in sorted(readers(net, results))]
+    lost = [node for node in nodes if any(type.kind == UNKIND for type in node.types)]
+    return [Problem(node.call, tuple(value.sizes for value in node.inputs), why) for node in lost if node.call is not None]
 
 
 def _word(name: str) -> str:

@@ -135,6 +135,11 @@ class _Match:
         if len(wanted) == 1:
             return self.one(wanted[0], part)
         parts = list(part.parts) if isinstance(part, Series) else [part]
+        found = self.filled(wanted, parts)
+        plain = [each for one in parts for each in (_parts(one.body) if isinstance(one, Call) and one.name == "ffn" else [one])]
+        return self.filled(wanted, plain) if found is None and len(plain) > len(parts) else found
+
+    def filled(self, wanted: list[s.Expr], parts: list[Piece]) -> Piece | None:
         spare = len(parts) - len(wanted)
         at = next((n for n, each in enumerate(wanted) if isinstance(each, s.Name) and self.is_term(each.name)), None)
         if spare and (at is None or spare < 0):
@@ -249,6 +254,10 @@ class _Match:
                 assert written is not None
                 said.append(f"{each.name} = {written}" if skipped or len(said) > 1 else written)
         return tuple(said)
+
+
+def _parts(piece: Piece) -> Sequence[Piece]:
+    return piece.parts if isinstance(piece, Series) else [piece]
 
 
 def _read(names: Sequence[str], arguments: Sequence[str]) -> list[tuple[str, str]]:

@@ -24,6 +24,9 @@ from ein.grammar.types import Tensor, bundle, leaves, tensor
 KINDS = {1: "vec", 2: "seq", 3: "im"}
 """By the number of axes behind the batch."""
 
+UNKIND = "none"
+"""Of what has no kind; it is gone where it is computed inside of another operator."""
+
 
 def _number(value: Any) -> Any:
     """A whole number as one, so that it is written as its default is."""
@@ -91,9 +94,7 @@ class Network:
         self, formula: Formula, inputs: Sequence[Value], weights: Mapping[str, View], sizes: Sequence[int], kind: str = ""
     ) -> Value:
         """The result of an operator of the file's own."""
-        if not sizes or len(sizes) > max(KINDS):
-            raise Unsaid(f"std has no kind of tensor with {len(sizes)} axes behind the batch")
-        type = tensor(kind or KINDS[len(sizes)], tuple(sizes))
+        type = tensor(kind or KINDS.get(len(sizes), UNKIND), tuple(sizes))
         (found,) = self.add(Node("", (), tuple(inputs), (type,), weights, formula, self.call))
         return found
 

@@ -148,7 +148,7 @@ def _adaptive2d(name: str) -> Rule:
         view = call.arguments["self"]
         value, groups = _images(net, view)
         n = square([s if o is None else o for o, s in zip(_both(call.arguments["output_size"]), value.sizes[1:], strict=True)])
-        if value.sizes[1:] == (n, n):
+        if value.sizes[1:] == (n, n) and n > 1:
             return View(value, view.dims) if groups == tuple(axis(i, s) for i, s in enumerate(value.sizes, 1)) else _whole(net, value)
         return net.viewed(view, [1, 2, 3], groups, net.use(name, [value], n=n))
 
