@@ -51,7 +51,7 @@ def _replaced(parts: list[Piece], macro: Macro, net: Network) -> list[Piece]:
 
 # --- copies
 
-SHORT = 12
+SHORT = 8
 """Copies that save no more characters than this are written out."""
 
 
