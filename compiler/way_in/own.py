@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ein.grammar.cfg import Application, Grammar
@@ -126,6 +126,12 @@ op gru_both_ways(out, layers, bias: bool) : seq[l, d] -> seq[l, 2 * out]
   = nn.GRU(d, out, num_layers = layers, bias = bias, bidirectional = true)
 """,
 }
+
+
+@cache
+def standard_names() -> frozenset[str]:
+    """Of the operators of `std`; its macros are not among them."""
+    return frozenset(load_grammar(Source("std", "ein 1\nimport std\n")).operators)
 
 
 @lru_cache(maxsize=1024)

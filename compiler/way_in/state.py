@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ein.compiler.carry import carry
 from ein.compiler.emit import weight_map
 from ein.compiler.graph import OpGraph
 from ein.compiler.interpret import Interpreter
@@ -14,7 +15,7 @@ from ein.compiler.passes import optimise
 from ein.compiler.way_in.network import Network
 from ein.compiler.way_in.views import View, Weight, size
 from ein.compiler.way_in.written import Written
-from ein.compiler.weights import TIED, carry
+from ein.compiler.weights import TIED
 
 
 def plain_state(net: Network, written: Written, graph: OpGraph) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ein.compiler.standard import application, standard_names
+from ein.compiler.standard import application
 from ein.compiler.way_in.declared import Learned, declaration
 from ein.compiler.way_in.folding import folded
 from ein.compiler.way_in.formulas import Apply, Expr, Formula, Given, Infix
 from ein.compiler.way_in.network import Network, Node
-from ein.compiler.way_in.own import OWN
+from ein.compiler.way_in.own import OWN, standard_names
 from ein.compiler.way_in.own import application as own_application
 from ein.compiler.way_in.pieces import Leaf, leaves, text
 from ein.compiler.way_in.shape import wires
