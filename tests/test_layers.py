@@ -31,7 +31,8 @@ class Layer:
     """third parties that may be imported inside functions (or for type checkers) only"""
 
 
-TORCH_FILES = ("load.py", "interpret.py", "operations.py", "carry.py", "verify_ops.py", "export.py")
+WAY_IN = tuple(f"way_in/{name}.py" for name in ("examples", "imported", "recognising", "same", "state", "trace"))
+TORCH_FILES = ("load.py", "interpret.py", "operations.py", "carry.py", "verify_ops.py", "export.py", *WAY_IN)
 HEAVY = frozenset({"networkx", "numpy", "scipy", "sklearn", "torch"})
 
 LAYERS = (

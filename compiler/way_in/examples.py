@@ -37,7 +37,7 @@ def _written(text: str) -> ValueType:
         found = load_grammar(source).input
     except EinError as error:
         first = error.diagnostics[0]
-        raise fail("E864", f"`{text}` is no type of an example: {first.message}", help=_WAY_OUT) from None
+        raise fail("E735", f"`{text}` is no type of an example: {first.message}", help=_WAY_OUT) from None
     assert found is not None
     return found
 
@@ -49,7 +49,7 @@ def _type(example: Tensor) -> Kind:
         return tensor("tok", sizes, element="int")
     if whole or example.ndim - 1 not in _KINDS or 0 in example.shape:
         text = f"an example of {list(example.shape)} and {str(example.dtype).removeprefix('torch.')} is of no kind of `std`"
-        raise fail("E864", text, help="the batch comes first, then one to three axes of floats, or one of whole numbers")
+        raise fail("E735", text, help="the batch comes first, then one to three axes of floats, or one of whole numbers")
     return tensor(_KINDS[example.ndim - 1], sizes)
 
 

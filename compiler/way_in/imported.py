@@ -64,7 +64,7 @@ def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "
     if problems:
         raise _unsaid(made, problems)
     if not results or any(value.node == 0 for value in results):
-        raise fail("E862", "the model gives back what it takes, and a network needs one operator at least")
+        raise fail("E733", "the model gives back what it takes, and a network needs one operator at least")
     results = separated(net, results)
     fused(net, results)
     recognise(net, results)
@@ -109,14 +109,14 @@ def _wrong(what: str) -> EinError:
         "the trace is of training with a batch of 3: a model that does something else in evaluation, or that depends on"
         " the number of examples, is not one network"
     )
-    return fail("E863", f"what was read is not the model: {what}", help=help)
+    return fail("E734", f"what was read is not the model: {what}", help=help)
 
 
 def _unsaid(made: Trace, problems: Sequence[Problem]) -> EinError:
     count = f"{len(problems)} of the {len(made.calls)} calls"
     lines = [f"{count} that the model makes cannot be said in the language", *map(_told, problems)]
     help = "write these lines with what `ein list std` shows, or import the parts of the model around them"
-    return fail("E862", "\n".join(lines), help=help)
+    return fail("E733", "\n".join(lines), help=help)
 
 
 def _told(problem: Problem) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from ein.compiler.way_in import rules_elements, rules_layers, rules_pools, rules_products, rules_shape
 from ein.compiler.way_in.attention import follow
 from ein.compiler.way_in.calls import Call, Ref, Trace, Unsaid
-from ein.compiler.way_in.network import Network, Node
+from ein.compiler.way_in.network import KINDS, Network, Node
 from ein.compiler.way_in.views import Value, View, Weight, whole, whole_weight
-from ein.grammar.types import ValueType, leaves
+from ein.grammar.types import ValueType, leaves, tensor
 
 RULES: Mapping[str, Callable[[Network, Call], Any]] = {
     **rules_elements.RULES,
@@ -107,7 +107,15 @@ class _Reading:
         except Unsaid as error:
             sizes = tuple(v.sizes for each in call.arguments.values() for v in _flat(each) if isinstance(v, View))
             self.problems.append(Problem(call, sizes, str(error)))
+            return self._anything(call)
+
+    def _anything(self, call: Call) -> Any:
+        """A value of the right sizes, so that what follows is read too: all that cannot be said is told at once."""
+        sizes = call.sizes or ()
+        if sizes[:1] != (self.trace.batch,) or len(sizes) - 1 not in KINDS:
             return MISSING
+        (value,) = self.net.add(Node("", (), (), (tensor(KINDS[len(sizes) - 1], sizes[1:]),)))
+        return whole(value, self.trace.batch)
 
     def _resolved(self, value: Any) -> Any:
         match value:
@@ -134,7 +142,11 @@ def _flat(value: Any) -> list[Any]:
 def _tables(trace: Trace) -> dict[str, str]:
     """Tables of words that a linear map uses too, with keys: the last word of their path."""
     homes = trace.homes
-    looked_up = [ref.name for call in trace.calls if call.op == "embedding" and isinstance(ref := call.arguments["weight"], Ref)]
+    looked_up = [
+        ref.name
+        for call in trace.calls
+        if isinstance(ref := call.arguments.get({"embedding": "weight", "index": "self"}.get(call.op, "")), Ref)
+    ]
     mapped = {ref.name for call in trace.calls if call.op == "linear" and isinstance(ref := call.arguments["weight"], Ref)}
     names = [homes[name] for name in looked_up if name in mapped and name in homes]
     found: dict[str, str] = {}

@@ -9,7 +9,7 @@ from ein.compiler.way_in.calls import Call, Unsaid
 from ein.compiler.way_in.formulas import Apply, Expr, Infix, Number
 from ein.compiler.way_in.labelling import Labelled, aligned, computed, labelled
 from ein.compiler.way_in.network import Network
-from ein.compiler.way_in.views import Digit, Value, View, Weight
+from ein.compiler.way_in.views import Value, View, Weight, whole
 
 Rule = Callable[[Network, Call], Any]
 
@@ -78,13 +78,7 @@ def _feature_dropout(net: Network, call: Call) -> View:
     if p == 0:
         return view
     value = net.forced(view)
-    return View(net.use("dropout_channels", [value], p=p), tuple(_whole(value, net)))
-
-
-def _whole(value: Value, net: Network) -> list[tuple[Digit, ...]]:
-    from ein.compiler.way_in.views import whole
-
-    return list(whole(value, net.batch).dims)
+    return whole(net.use("dropout_channels", [value], p=p), net.batch)
 
 
 def _prelu(net: Network, call: Call) -> View:
@@ -180,12 +174,20 @@ def _joined(net: Network, operator: str, found: Labelled) -> View | None:
         return None
     if left.sizes != right.sizes or any(digit.axis < 0 for view in (left, right) for dim in view.dims for digit in dim):
         return None
-    digits = {label: digit for digit, label in found.digits[1].items()}
-    groups = tuple(tuple(digits[label] for label in group) for group in found.reading(0))
-    other = net.laid_out(right, groups)
-    if other.type.kind != left.base.type.kind:
+    first = 1 if _lies_as_torch(net, right) and not _lies_as_torch(net, left) else 0
+    kept, moved = found.views[first], found.views[1 - first]
+    digits = {label: digit for digit, label in found.digits[1 - first].items()}
+    groups = tuple(tuple(digits[label] for label in group) for group in found.reading(first))
+    other = net.laid_out(moved, groups)
+    assert isinstance(kept.base, Value)
+    if other.type.kind != kept.base.type.kind:
         return None
-    return View(net.use(name, [left.base, other]), left.dims)
+    both = [kept.base, other]
+    return View(net.use(name, both if first == 0 else both[::-1]), kept.dims)
+
+
+def _lies_as_torch(net: Network, view: View) -> bool:
+    return isinstance(view.base, Value) and view.dims == whole(view.base, net.batch).dims
 
 
 def _where(net: Network, call: Call) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -115,6 +116,14 @@ def _embedding(net: Network, call: Call) -> View:
     from ein.compiler.way_in.views import axis
 
     return View(made, (*view.dims, axis(len(made.sizes), d)))
+
+
+def _index(net: Network, call: Call) -> View:
+    """`table[x]`."""
+    table, indices = call.arguments["self"], call.arguments["indices"]
+    if not isinstance(table.base, Weight) or len(table.dims) != 2 or len(indices) != 1 or not isinstance(indices[0], View):
+        raise Unsaid("entries of a tensor at positions that are computed")
+    return _embedding(net, replace(call, arguments={"weight": table, "indices": indices[0]}))
 
 
 def _looked_up(net: Network, table: View, view: View) -> View:
@@ -328,6 +337,7 @@ def size_of(weight: Weight) -> int:
 RULES: dict[str, Rule] = {
     "linear": _linear,
     "embedding": _embedding,
+    "index": _index,
     "conv2d": _conv2d,
     "conv1d": _conv1d,
     "conv_transpose2d": _conv_transpose2d,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ein.compiler.way_in.calls import Call, Unsaid
@@ -41,6 +42,8 @@ def reduced(net: Network, name: str, view: View, dims: Sequence[int], keep: bool
         if any(found.groups[key] != found.group(key) for key in dims):
             raise Unsaid("it goes over the batch")
         rest = [key for key in keys if key not in dims]
+        if not labels and name not in ("var", "norm"):
+            return view if keep else View(view.base, tuple(view.dims[key] for key in rest))
         pooled = computed(net, found, rest, lambda x: Apply(name, labels, (x[0],)))
     if not keep:
         return pooled
@@ -56,11 +59,13 @@ def _pooled(net: Network, view: View, dims: Sequence[int]) -> View | None:
     over = joined(sorted((d for dim in dims for d in view.dims[dim]), key=lambda d: (d.axis, -d.stride)))
     rest = [dim for n, dim in enumerate(view.dims) if n not in dims]
     own = [axis(n, s) for n, s in enumerate(base.sizes, 1)]
-    if base.type.kind == "im" and over and over == joined((*own[1], *own[2])) and base.sizes[0] > 0:
+    if len(base.sizes) - 1 != len(rest) + len(dims) - 2:
+        return None
+    if base.type.kind == "im" and len(dims) == 2 and over == joined((*own[1], *own[2])):
         return View(net.use("pool", [base]), moved(rest, own[:1]))
-    if base.type.kind == "seq" and over and over == own[0]:
+    if base.type.kind == "seq" and len(dims) == 1 and over == own[0]:
         return View(net.use("pool", [base]), moved(rest, own[1:]))
-    if base.type.kind == "seq" and over and over == own[1]:
+    if base.type.kind == "seq" and len(dims) == 1 and over == own[1]:
         return View(net.use("pool_features", [base]), moved(rest, own[:1]))
     return None
 
@@ -99,6 +104,31 @@ def _along(name: str) -> Rule:
         return computed(net, found, keys, lambda x: Apply(name, labels, (x[0],)))
 
     return rule
+
+
+def _roll(net: Network, call: Call) -> View:
+    view, shifts, dims = (call.arguments[name] for name in ("self", "shifts", "dims"))
+    if len(dims) != len(shifts):
+        raise Unsaid("it rolls all axes as one, the batch with them")
+    for shift, dim in zip(shifts, dims, strict=True):
+        view = _rolled(net, view, at(view, dim), shift)
+    return view
+
+
+def _rolled(net: Network, view: View, dim: int, shift: int) -> View:
+    keys = range(len(view.dims))
+    found = labelled([view], [keys])
+    labels = found.group(dim)
+    if len(labels) != 1:
+        raise Unsaid("it rolls an axis that is made of several, or the batch")
+    return computed(net, found, keys, lambda x: Apply("roll", labels, (x[0], Number(shift))))
+
+
+def _flip(net: Network, call: Call) -> View:
+    view = call.arguments["self"]
+    for dim in call.arguments["dims"]:
+        view = _along("flip")(net, replace(call, arguments={"self": view, "dim": dim}))
+    return view
 
 
 # --- windows
@@ -229,6 +259,8 @@ RULES: dict[str, Rule] = {
     "softmax": _softmax,
     "log_softmax": _along("log_softmax"),
     "cumsum": _along("cumsum"),
+    "roll": _roll,
+    "flip": _flip,
     "max_pool2d": _pool2d("max_pool"),
     "avg_pool2d": _pool2d("avg_pool"),
     "max_pool1d": _pool1d("max_pool1d"),

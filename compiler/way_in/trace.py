@@ -29,7 +29,7 @@ def trace(module: nn.Module, inputs: Sequence[Tensor]) -> Trace:
         try:
             exported = torch.export.export(module, tuple(inputs), strict=False)
         except Exception as error:
-            raise fail("E861", f"the model cannot be traced: {_first_line(error)}", help=_WAY_OUT) from None
+            raise fail("E732", f"the model cannot be traced: {_first_line(error)}", help=_WAY_OUT) from None
     return _Reader(exported, len(inputs[0])).read()
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ein.grammar.derivations.derivation import Derivation
     from ein.grammar.diagnostics import Diagnostic, EinError
     from ein.host import operator
+    from ein.importing import from_torch
     from ein.networks import build, carry, compile, draw, emit, graph_text, lower, optimise, read_graph
     from ein.searching import search
     from ein.space import Space, architecture, check, load, pack
@@ -42,6 +43,7 @@ _HOMES = {
     "distance": "ein.grammar.alignment.align",
     "draw": "ein.networks",
     "emit": "ein.networks",
+    "from_torch": "ein.importing",
     "graph_text": "ein.networks",
     "load": "ein.space",
     "lower": "ein.networks",
@@ -68,6 +70,7 @@ __all__ = [
     "distance",
     "draw",
     "emit",
+    "from_torch",
     "graph_text",
     "load",
     "lower",

@@ -23,6 +23,7 @@ COMMANDS = {
     "rank": "count",
     "unrank": "count",
     "parse": "parse",
+    "import": "importing",
     "show": "network",
     "compile": "compiling",
     "draw": "network",
