@@ -52,6 +52,7 @@ class _Declared:
     readings: dict[int, str] = field(default_factory=dict)
     units: dict[int, list[str]] = field(default_factory=dict)
     """Axes of size 1, which a sum takes away."""
+    conditions: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         places = [self.formula.source(at) for at in range(len(self.formula.reads))]
@@ -68,7 +69,8 @@ class _Declared:
         body = _Body(self.names, inputs, self.readings, self.units).text(self.formula.body)
         layout = f"[{', '.join(self._laid(group) for group in self.formula.out)}]"
         head = taken[0] if len(taken) == 1 else f"({', '.join(taken)})"
-        return "\n".join([f"op {self.name} : {head} -> {given}", *weights, f"  = {body} -> {layout}"])
+        where = [f"  where {', '.join(self.conditions)}"] if self.conditions else []
+        return "\n".join([f"op {self.name} : {head} -> {given}", *where, *weights, f"  = {body} -> {layout}"])
 
     def _read_again(self, at: int, first: int) -> None:
         """A tensor under other names, or the same."""
@@ -130,6 +132,7 @@ class _Declared:
         else:
             axis = stem
             self.sizes[group[0]] = f"{stem} / {rest}"
+            self.conditions.append(f"{stem} % {rest} == 0")
         said = [names[0], *(f"{name} = {label.size}" for name, label in zip(names[1:], group[1:], strict=True))]
         self.declared.update(group)
         return axis, f"({', '.join(said)})", False
@@ -159,11 +162,11 @@ class _Declared:
     def _made(self, group: Group) -> str:
         for label in group:
             self._label(label, "")
-        said = [self._size(label) for label in group]
+        said = [self._size(label) for label in group] or ["1"]
         return said[0] if len(said) == 1 else f"({', '.join(said)})"
 
     def _laid(self, group: Group) -> str:
-        said = [self.names[label] for label in group]
+        said = [self.names[label] for label in group] or ["1"]
         return said[0] if len(said) == 1 else f"({', '.join(said)})"
 
     def _weight(self, name: str, group: Group) -> str:

@@ -84,8 +84,8 @@ def _checked(
 ) -> tuple[Written, Derivation]:
     """The file, with the macros of std where those check."""
     for with_macros in (True, False):
-        written = write(net, results, input, name, comment, with_macros)
         try:
+            written = write(net, results, input, name, comment, with_macros)
             return written, architecture(load_grammar(Source(f"{name}.ein", written.text)))
         except EinError as error:
             found = error

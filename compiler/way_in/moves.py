@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ein.compiler.way_in.calls import Unsaid
 from ein.compiler.way_in.formulas import Formula, Given, Label
 from ein.compiler.way_in.views import Digit, Dim, Value, axis, joined, size
+from ein.grammar.numbers import Order
 
 if TYPE_CHECKING:
     from ein.compiler.way_in.network import Network
@@ -42,15 +43,18 @@ def _pooled(net: Network, value: Value, wanted: list[Dim], own: list[Dim]) -> Va
 
 
 def _permuted(net: Network, value: Value, wanted: list[Dim], own: list[Dim]) -> Value | None:
-    if len(wanted) != len(own) or any(not dim for dim in own) or sorted(wanted, key=_first) != sorted(own, key=_first):
+    order, left = [], list(range(len(own)))
+    for dim in wanted:
+        place = next((at for at in left if own[at] == dim), None)
+        if place is None:
+            return None
+        left.remove(place)
+        order.append(place + 1)
+    if left:
         return None
     if value.type.kind == "seq":
         return net.use("transpose", [value])
-    return net.use("permute", [value], order=tuple(dim[0].axis for dim in wanted))
-
-
-def _first(dim: Dim) -> tuple[int, int]:
-    return (dim[0].axis, dim[0].stride) if dim else (0, 0)
+    return net.use("permute", [value], order=Order(order))
 
 
 def _flattened(net: Network, value: Value, wanted: list[Dim], own: list[Dim]) -> Value | None:

@@ -127,12 +127,13 @@ class Network:
         """The base laid out so that the axes `active` of the view come last, in this order, and which digits of the
         base its axes now are. Raises Unsaid where examples would be mixed."""
         lead, rest = passive(view, active), tuple(view.dims[at] for at in active)
-        if len(lead) > 1 and len(rest) == 1 and not self._lies_so(view, (*lead, *rest)):
+        if len(lead) > 1 and len(rest) == 1 and not self._is_an_order(view, (*lead, *rest)):
             lead = (joined(digit for dim in lead for digit in dim),)
         return self.laid_out(view, (*lead, *rest)), (*lead, *rest)
 
-    def _lies_so(self, view: View, groups: Sequence[Dim]) -> bool:
-        return isinstance(view.base, Value) and list(groups) == [axis(n, s) for n, s in enumerate(view.base.sizes, 1)]
+    def _is_an_order(self, view: View, groups: Sequence[Dim]) -> bool:
+        """Whether these are the axes of the base in some order."""
+        return isinstance(view.base, Value) and set(groups) == {axis(n, s) for n, s in enumerate(view.base.sizes, 1)}
 
     def laid_out(self, view: View, groups: tuple[Dim, ...]) -> Value:
         if isinstance(view.base, Weight):

@@ -59,13 +59,13 @@ def _pooled(net: Network, view: View, dims: Sequence[int]) -> View | None:
     over = joined(sorted((d for dim in dims for d in view.dims[dim]), key=lambda d: (d.axis, -d.stride)))
     rest = [dim for n, dim in enumerate(view.dims) if n not in dims]
     own = [axis(n, s) for n, s in enumerate(base.sizes, 1)]
-    if len(base.sizes) - 1 != len(rest) + len(dims) - 2:
+    if not over and len(base.sizes) != len(view.dims) - 1:
         return None
-    if base.type.kind == "im" and len(dims) == 2 and over == joined((*own[1], *own[2])):
+    if base.type.kind == "im" and over == joined((*own[1], *own[2])) and (over or len(dims) == 2):
         return View(net.use("pool", [base]), moved(rest, own[:1]))
-    if base.type.kind == "seq" and len(dims) == 1 and over == own[0]:
+    if base.type.kind == "seq" and over == own[0]:
         return View(net.use("pool", [base]), moved(rest, own[1:]))
-    if base.type.kind == "seq" and len(dims) == 1 and over == own[1]:
+    if base.type.kind == "seq" and over == own[1]:
         return View(net.use("pool_features", [base]), moved(rest, own[:1]))
     return None
 
