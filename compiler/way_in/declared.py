@@ -91,13 +91,19 @@ class _Declared:
             written.append(said[0] if len(said) == 1 else f"({', '.join(said)})")
         self.readings[at] = f"[{', '.join(written)}]"
 
-    def _taken(self, at: int, number: int) -> str:
-        kind, axes, plain = self.kinds[number], [], True
+    def _read_otherwise(self, at: int, number: int) -> bool:
+        """Whether another reading of the tensor asks for one size of an axis."""
+        place = self.formula.source(at)
+        groups = [reading[number] for n, reading in enumerate(self.formula.reads) if self.formula.source(n) == place]
+        return any(self._is_fixed(*group) or len(group) > 1 for group in groups if group != groups[0])
+
+    def _taken(self, at: int, place: int) -> str:
+        kind, axes, plain = self.kinds[place], [], True
         letters = LETTERS.get(kind, "")
         written: list[str] = []
         for number, group in enumerate(self.formula.reads[at]):
             letter = letters[number] if number < len(letters) else ""
-            axis, said, is_plain = self._axis(group, letter)
+            axis, said, is_plain = self._axis(group, letter, self._read_otherwise(at, number))
             axes.append(axis)
             written.append(said)
             if not group:
@@ -107,7 +113,7 @@ class _Declared:
             self.readings[at] = f"[{', '.join(written)}]"
         return f"{kind}[{', '.join(axes)}]"
 
-    def _axis(self, group: Group, letter: str) -> tuple[str, str, bool]:
+    def _axis(self, group: Group, letter: str, fixed: bool) -> tuple[str, str, bool]:
         """An axis in the signature, as the body reads it, and whether that is the same."""
         if not group:
             return "1", self._fresh("u"), False
@@ -115,7 +121,7 @@ class _Declared:
             (label,) = group
             known = label in self.names
             name = self._label(label, letter)
-            if self._is_fixed(label):
+            if fixed or self._is_fixed(label):
                 return str(label.size), name, False
             if known and label not in self.sizes:
                 return str(label.size), name, False
@@ -127,7 +133,7 @@ class _Declared:
         rest = 1
         for label in group[1:]:
             rest *= label.size
-        if self._is_fixed(*group) or any(label in self.sizes for label in group):
+        if fixed or self._is_fixed(*group) or any(label in self.sizes for label in group):
             axis = str(rest * group[0].size)
         else:
             axis = stem
@@ -175,7 +181,8 @@ class _Declared:
         for label in group:
             said = self._label(label, "")
             axes.append(said if self.sizes.get(label) == said else f"{said} = {self._size(label)}")
-        return f"  {'param' if about.trained else 'buffer'} {name}[{', '.join(axes)}] {about.start}"
+        said = f"[{', '.join(axes)}]" if axes else ""
+        return f"  {'param' if about.trained else 'buffer'} {name}{said} {about.start}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _took_in(net: Network, number: int, results: Sequence[Value]) -> bool:
 def _may_go_in(net: Network, source: int, reader: int, read_by: dict[int, list[int]]) -> bool:
     made = net.nodes[source]
     formula = as_formula(made)
-    if formula is None or -1 in read_by[source]:
+    if formula is None or -1 in read_by[source] or any(label.of for group in formula.out for label in group):
         return False
     if made.formula is None and net.nodes[reader].formula is None:
         return False

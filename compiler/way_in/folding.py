@@ -51,7 +51,7 @@ def _replaced(parts: list[Piece], macro: Macro, net: Network) -> list[Piece]:
 
 # --- copies
 
-SHORT = 8
+SHORT = 4
 """Copies that save no more characters than this are written out."""
 
 

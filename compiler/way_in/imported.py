@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,14 +16,14 @@ from ein.compiler.passes import optimise
 from ein.compiler.way_in.calls import Trace
 from ein.compiler.way_in.examples import batch, typed
 from ein.compiler.way_in.finishing import fused
-from ein.compiler.way_in.network import KINDS, UNKIND, Network
+from ein.compiler.way_in.network import KINDS, UNKIND, Network, Node
 from ein.compiler.way_in.reading import Problem, read
 from ein.compiler.way_in.recognising import recognise
 from ein.compiler.way_in.same import difference
 from ein.compiler.way_in.separating import readers, separated
 from ein.compiler.way_in.state import state
 from ein.compiler.way_in.trace import trace
-from ein.compiler.way_in.views import Value
+from ein.compiler.way_in.views import Value, Weight
 from ein.compiler.way_in.written import Written, write
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
@@ -72,6 +73,9 @@ def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "
     if problems:
         raise _unsaid(made, problems)
     written, derivation = _checked(net, results, input, _word(name), comment)
+    problems = _shared(net, results, derivation)
+    if problems:
+        raise _unsaid(made, problems)
     found = Imported(written.text, derivation, net, written)
     apart = difference(model, found.build(), batch(example, input, model, BATCH + 1, 1))
     if apart is not None:
@@ -89,7 +93,24 @@ def _checked(
             return written, architecture(load_grammar(Source(f"{name}.ein", written.text)))
         except EinError as error:
             found = error
-    raise _wrong(f"the file does not check: {found.diagnostics[0].message}")
+    raise _wrong(f"the file does not check: {found}")
+
+
+def _shared(net: Network, results: Sequence[Value], derivation: Derivation) -> list[Problem]:
+    """Uses of a weight that another use has too, where the file could not say so."""
+    first: dict[str, Node] = {}
+    count = 0
+    problems = []
+    for number in sorted(readers(net, results)):
+        node = net.nodes[number]
+        for view in node.weights.values():
+            assert isinstance(view.base, Weight)
+            other = first.setdefault(view.base.name, node)
+            count += prod(view.sizes) * (view.base.trained and other is node)
+            if other is not node and other.call is not None and node.call is not None:
+                why = f"it shares the weight `{view.base.name}` with {other.call.name}: only copies in a row or side by side can"
+                problems.append(Problem(node.call, tuple(value.sizes for value in node.inputs), why))
+    return problems if count != derivation.cost.parameters else []
 
 
 def _without_a_kind(net: Network, results: Sequence[Value]) -> list[Problem]:

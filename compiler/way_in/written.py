@@ -21,7 +21,7 @@ from ein.grammar.diagnostics import Source
 from ein.grammar.notation.printer import format_source
 from ein.grammar.types import ValueType, bundle
 
-_VERBS = {"+": "plus", "-": "minus", "*": "times", "/": "over", "**": "power", ">": "above"}
+_VERBS = {"+": "plus", "-": "minus", "*": "times", "/": "divided", "**": "power", ">": "above"}
 
 
 @dataclass(frozen=True, slots=True)
