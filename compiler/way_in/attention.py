@@ -127,7 +127,9 @@ def attention(net: Network, scores: Scores, value: View) -> View:
     laid = []
     for number, (view, (along, features)) in enumerate(zip((query, key, value), parts, strict=True)):
         digits = {label: digit for digit, label in found.digits[number].items()}
-        if any(label not in digits for label in heads) or any(found.groups[each] != found.group(each) for each in (along, features)):
+        if any(label not in digits for label in heads) or any(
+            found.groups[each] != found.group(each) for each in (along, features)
+        ):
             raise Unsaid("attention whose heads share keys and values, or that goes over the batch")
         wanted = (found.group(along), (*heads, *found.group(features)))
         laid.append(net.laid_out(view, tuple(tuple(digits[label] for label in group) for group in wanted)))

@@ -32,7 +32,11 @@ def declaration(name: str, formula: Formula, kinds: Sequence[str], kind: str, ke
 
 
 def _is_elementwise(formula: Formula) -> bool:
-    if formula.kept or max(map(formula.source, range(len(formula.reads)))) > 2 or any(reading != formula.out for reading in formula.reads):
+    if (
+        formula.kept
+        or max(map(formula.source, range(len(formula.reads)))) > 2
+        or any(reading != formula.out for reading in formula.reads)
+    ):
         return False
     return not any(isinstance(each, Range) or (isinstance(each, Apply) and each.axes) for each in walk(formula.body))
 
@@ -85,7 +89,11 @@ class _Declared:
             for label, other in zip(group, before, strict=False):
                 if len(group) == len(before):
                     self.sizes.setdefault(label, self._size(other))
-            said = [names[0], *(f"{name} = {label.size}" for name, label in zip(names[1:], group[1:], strict=True))] if names else [self._fresh("u")]
+            said = (
+                [names[0], *(f"{name} = {label.size}" for name, label in zip(names[1:], group[1:], strict=True))]
+                if names
+                else [self._fresh("u")]
+            )
             if not names:
                 self.units.setdefault(at, []).append(said[0])
             written.append(said[0] if len(said) == 1 else f"({', '.join(said)})")
@@ -158,7 +166,7 @@ class _Declared:
 
     def _fresh(self, wanted: str) -> str:
         options = [wanted] if wanted and wanted not in "xyz" else []
-        found = next((name for name in [*options, *_OTHERS, *(f"n{i}" for i in range(1, 99))] if name not in self.used))
+        found = next(name for name in [*options, *_OTHERS, *(f"n{i}" for i in range(1, 99))] if name not in self.used)
         self.used.add(found)
         return found
 

@@ -49,14 +49,18 @@ def _type(example: Tensor) -> Kind:
         return tensor("tok", sizes, element="int")
     if whole or example.ndim - 1 not in _KINDS or 0 in example.shape:
         text = f"an example of {list(example.shape)} and {str(example.dtype).removeprefix('torch.')} is of no kind of `std`"
-        raise fail("E735", text, help="the batch comes first, then one to three axes of floats, or one of whole numbers")
+        raise fail(
+            "E735", text, help="the batch comes first, then one to three axes of floats, or one of whole numbers"
+        )
     return tensor(_KINDS[example.ndim - 1], sizes)
 
 
 def batch(example: Any, type: ValueType, module: nn.Module, size: int, seed: int) -> tuple[Tensor, ...]:
     """`size` examples of a type, of the numbers of the example where it is given in tensors."""
     generator = torch.Generator().manual_seed(seed)
-    given: Sequence[Any] = () if isinstance(example, str) else example if isinstance(example, list | tuple) else (example,)
+    given: Sequence[Any] = (
+        () if isinstance(example, str) else example if isinstance(example, list | tuple) else (example,)
+    )
     words = min((each.num_embeddings for each in module.modules() if isinstance(each, nn.Embedding)), default=2)
     found = []
     for number, leaf in enumerate(leaves(type)):

@@ -65,7 +65,11 @@ def _may_go_in(net: Network, source: int, reader: int, read_by: dict[int, list[i
         return False
     if set(read_by[source]) == {reader}:
         return True
-    return weight(formula.body) <= SMALL and not formula.kept and all(as_formula(net.nodes[each]) for each in read_by[source])
+    return (
+        weight(formula.body) <= SMALL
+        and not formula.kept
+        and all(as_formula(net.nodes[each]) for each in read_by[source])
+    )
 
 
 def _with(net: Network, node: Node, taken: frozenset[int]) -> Node | None:
@@ -101,7 +105,9 @@ def _with(net: Network, node: Node, taken: frozenset[int]) -> Node | None:
         kept += fresh.kept
         given = inner.weights if inner.formula is not None else _own_weights(inner)
         weights |= {name + mark: view for name, view in given.items()}
-    body = rebuilt(formula.body, lambda leaf: places[leaf.which] if isinstance(leaf, Given) else leaf, lambda each: each)
+    body = rebuilt(
+        formula.body, lambda leaf: places[leaf.which] if isinstance(leaf, Given) else leaf, lambda each: each
+    )
     if weight(body) > LONGEST or len(inputs) > 3 or (plain and len(inputs) > 1):
         return None
     whole = Formula(tuple(reads), tuple(kept), body, formula.out, tuple(sources))
@@ -130,7 +136,9 @@ def as_formula(node: Node) -> Formula | None:
     if node.name in _UNARY and not node.given:
         return _elementwise(node, Apply(node.name, (), (Given(0),)))
     if node.name in _FOLDS:
-        return _elementwise(node, reduce(lambda a, b: Infix(_FOLDS[node.name], a, b), map(Given, range(len(node.inputs)))))  # type: ignore[arg-type, return-value]
+        return _elementwise(
+            node, reduce(lambda a, b: Infix(_FOLDS[node.name], a, b), map(Given, range(len(node.inputs))))
+        )  # type: ignore[arg-type, return-value]
     if node.name == "layer_scale":
         reading = _reading(node)
         at = 0 if node.types[0].kind == "im" else len(reading) - 1

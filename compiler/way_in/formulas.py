@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Label:
     """An axis, by identity. `of` is the axis that it was before a part of it was taken: it keeps its name."""

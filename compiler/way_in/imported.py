@@ -65,7 +65,8 @@ def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "
     if problems:
         raise _unsaid(made, problems)
     if not results or any(value.node == 0 for value in results):
-        raise fail("E733", "the model gives back what it takes, and a network needs one operator at least")
+        text = "the model gives back what it takes, and a network needs one operator at least"
+        raise fail("E733", text, help="import a model that computes something")
     results = separated(net, results)
     fused(net, results)
     recognise(net, results)
@@ -117,7 +118,9 @@ def _without_a_kind(net: Network, results: Sequence[Value]) -> list[Problem]:
     why = f"std has no kind of tensor for what it gives: it has kinds of one to {len(KINDS)} axes behind the batch"
     nodes = [net.nodes[number] for number in sorted(readers(net, results))]
     lost = [node for node in nodes if any(type.kind == UNKIND for type in node.types)]
-    return [Problem(node.call, tuple(value.sizes for value in node.inputs), why) for node in lost if node.call is not None]
+    return [
+        Problem(node.call, tuple(value.sizes for value in node.inputs), why) for node in lost if node.call is not None
+    ]
 
 
 def _word(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ein.compiler.way_in.calls import Unsaid
 from ein.compiler.way_in.formulas import Expr, Formula, Given, Group, Kept, Label, Reading
 from ein.compiler.way_in.moves import read
-from ein.compiler.way_in.views import BATCH, SPREAD, Digit, Dim, Value, View, Weight, axis, joined, refined, size
+from ein.compiler.way_in.views import BATCH, SPREAD, Digit, Dim, Value, View, axis, joined, refined, size
 
 if TYPE_CHECKING:
     from ein.compiler.way_in.network import Network
@@ -47,7 +47,11 @@ def labelled(views: Sequence[View], keys: Sequence[Keys]) -> Labelled:
     groups: dict[Hashable, tuple[Label | None, ...]] = {}
     digits: list[dict[Digit, Label]] = [{} for _ in views]
     for key in dict.fromkeys(key for row in keys for key in row):
-        meeting = [(at, view.dims[row.index(key)]) for at, (view, row) in enumerate(zip(views, keys, strict=True)) if key in row]
+        meeting = [
+            (at, view.dims[row.index(key)])
+            for at, (view, row) in enumerate(zip(views, keys, strict=True))
+            if key in row
+        ]
         meeting = [(at, dim) for at, dim in meeting if size(dim) > 1]
         if not meeting:
             groups[key] = ()

@@ -38,7 +38,7 @@ class Macro:
 
 
 @cache
-def MACROS() -> tuple[Macro, ...]:  # noqa: N802
+def MACROS() -> tuple[Macro, ...]:
     """Those of `std` that are looked for."""
     file, _ = parse(find("std")[0])
     found = {each.name: each for each in file.statements if isinstance(each, s.MacroDecl)}
@@ -87,7 +87,9 @@ class _Match:
         type = self.net.nodes[node].inputs[0].type
         if type.kind != goal.input.kind:
             return False
-        self.sizes = {dim.name: n for dim, n in zip(goal.input.dims, type.sizes, strict=True) if isinstance(dim, s.Name)}
+        self.sizes = {
+            dim.name: n for dim, n in zip(goal.input.dims, type.sizes, strict=True) if isinstance(dim, s.Name)
+        }
         return True
 
     def row(self, patterns: Sequence[s.Expr], parts: Sequence[Piece]) -> list[Piece] | None:
@@ -136,7 +138,11 @@ class _Match:
             return self.one(wanted[0], part)
         parts = list(part.parts) if isinstance(part, Series) else [part]
         found = self.filled(wanted, parts)
-        plain = [each for one in parts for each in (_parts(one.body) if isinstance(one, Call) and one.name == "ffn" else [one])]
+        plain = [
+            each
+            for one in parts
+            for each in (_parts(one.body) if isinstance(one, Call) and one.name == "ffn" else [one])
+        ]
         return self.filled(wanted, plain) if found is None and len(plain) > len(parts) else found
 
     def filled(self, wanted: list[s.Expr], parts: list[Piece]) -> Piece | None:
@@ -154,7 +160,9 @@ class _Match:
 
     def bind(self, name: str, value: Any) -> bool:
         known = self.values.setdefault(name, value)
-        same: bool = text(known) == text(value) if isinstance(value, Piece) and isinstance(known, Piece) else known == value
+        same: bool = (
+            text(known) == text(value) if isinstance(value, Piece) and isinstance(known, Piece) else known == value
+        )
         return same
 
     def use(self, name: str, arguments: Sequence[s.Argument], part: Piece) -> bool:
@@ -171,7 +179,13 @@ class _Match:
     def operator(self, name: str, arguments: Sequence[s.Argument], given: Mapping[str, Any]) -> bool:
         """Whether these arguments are the ones that were given, defaults included."""
         operator = application(name, *given.items()).overloads[0]
-        said = dict(zip((each.name for each in operator.parameters), (a.value for a in arguments if a.name is None), strict=False))
+        said = dict(
+            zip(
+                (each.name for each in operator.parameters),
+                (a.value for a in arguments if a.name is None),
+                strict=False,
+            )
+        )
         said |= {each.name: each.value for each in arguments if each.name is not None}
         full: dict[str, Any] = {}
         for each in operator.parameters:
@@ -225,7 +239,12 @@ class _Match:
                 if one is not None and other is not None:
                     return bool(one * other == value)
                 factor, rest = (one, right) if one is not None else (other, left)
-                return factor is not None and isinstance(value, int) and value % factor == 0 and self.value(rest, value // factor)
+                return (
+                    factor is not None
+                    and isinstance(value, int)
+                    and value % factor == 0
+                    and self.value(rest, value // factor)
+                )
             case _:
                 return False
 

@@ -91,7 +91,12 @@ class Network:
         return tuple(Value(len(self.nodes) - 1, port, type) for port, type in enumerate(node.types))
 
     def local(
-        self, formula: Formula, inputs: Sequence[Value], weights: Mapping[str, View], sizes: Sequence[int], kind: str = ""
+        self,
+        formula: Formula,
+        inputs: Sequence[Value],
+        weights: Mapping[str, View],
+        sizes: Sequence[int],
+        kind: str = "",
     ) -> Value:
         """The result of an operator of the file's own."""
         type = tensor(kind or KINDS.get(len(sizes), UNKIND), tuple(sizes))

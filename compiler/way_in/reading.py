@@ -147,7 +147,9 @@ def _tables(trace: Trace) -> dict[str, str]:
         for call in trace.calls
         if isinstance(ref := call.arguments.get({"embedding": "weight", "index": "self"}.get(call.op, "")), Ref)
     ]
-    mapped = {ref.name for call in trace.calls if call.op == "linear" and isinstance(ref := call.arguments["weight"], Ref)}
+    mapped = {
+        ref.name for call in trace.calls if call.op == "linear" and isinstance(ref := call.arguments["weight"], Ref)
+    }
     names = [homes[name] for name in looked_up if name in mapped and name in homes]
     found: dict[str, str] = {}
     for name in dict.fromkeys(names):

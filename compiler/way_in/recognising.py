@@ -65,7 +65,9 @@ def _found(text: str, node: Node, type: str) -> _Candidate | None:
         return None
     generator = torch.Generator().manual_seed(0)
     given = torch.randn(4, *node.inputs[0].sizes, generator=generator, dtype=torch.float64) * 3
-    weights = [torch.rand(_sizes(view), generator=generator, dtype=torch.float64) + 0.5 for view in node.weights.values()]
+    weights = [
+        torch.rand(_sizes(view), generator=generator, dtype=torch.float64) + 0.5 for view in node.weights.values()
+    ]
     wanted = _run(own, [f"param_{name}" for name in node.weights], weights, given)
     for candidate in _candidates(node.formula, list(node.weights.values())):
         module = _module(f"arch net : {type} -> {type} = {candidate.text}")
@@ -95,7 +97,9 @@ def _sizes(view: View) -> tuple[int, ...]:
 
 def _module(text: str) -> Interpreter | None:
     try:
-        return Interpreter(lower(architecture(load_grammar(Source("tried", f"ein 1\nimport std\n{text}\n"))).term)).double()
+        return Interpreter(
+            lower(architecture(load_grammar(Source("tried", f"ein 1\nimport std\n{text}\n"))).term)
+        ).double()
     except EinError:
         return None
 
@@ -104,7 +108,11 @@ def _run(module: Interpreter, names: Sequence[str], weights: Sequence[Tensor], g
     """With these weights; None where it has others."""
     state = module.state_dict()
     keys = [next((key for key in state if key.partition(".")[2] == name), None) for name in names]
-    if None in keys or len(state) != len(keys) or any(state[k].shape != w.shape for k, w in zip(keys, weights, strict=True) if k):
+    if (
+        None in keys
+        or len(state) != len(keys)
+        or any(state[k].shape != w.shape for k, w in zip(keys, weights, strict=True) if k)
+    ):
         return None
     module.load_state_dict(dict(zip((key for key in keys if key), weights, strict=True)))
     with torch.no_grad():

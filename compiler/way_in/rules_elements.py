@@ -42,7 +42,9 @@ def _own(name: str, *defaults: tuple[str, str, Any]) -> Rule:
     """An operator of std where torch's arguments have their defaults, else the function with them."""
 
     def rule(net: Network, call: Call) -> View:
-        given = tuple((ours, repr(call.arguments[theirs])) for ours, theirs, value in defaults if call.arguments[theirs] != value)
+        given = tuple(
+            (ours, repr(call.arguments[theirs])) for ours, theirs, value in defaults if call.arguments[theirs] != value
+        )
         if not given:
             return on_elements(net, call.arguments["self"], name)
         return function(net, call.arguments["self"], lambda x: Apply(f"F.{name}", (), (x,), given))
@@ -63,7 +65,9 @@ def _clamp(net: Network, call: Call) -> View:
     low, high = call.arguments.get("min_val", low), call.arguments.get("max_val", high)
     if (low, high) == (0, 6):
         return on_elements(net, x, "relu6")
-    ends = tuple(Number(float("-inf" if end == 0 else "inf") if each is None else each) for end, each in enumerate((low, high)))
+    ends = tuple(
+        Number(float("-inf" if end == 0 else "inf") if each is None else each) for end, each in enumerate((low, high))
+    )
     return function(net, x, lambda given: Apply("clamp", (), (given, *ends)))
 
 
@@ -104,7 +108,11 @@ def _binary(operator: str) -> Rule:
         if call.arguments.get("rounding_mode"):
             raise Unsaid("a division that rounds")
         if scale != 1:
-            right = right * scale if not isinstance(right, View) else function(net, right, lambda x: Infix("*", Number(scale), x))
+            right = (
+                right * scale
+                if not isinstance(right, View)
+                else function(net, right, lambda x: Infix("*", Number(scale), x))
+            )
         return infix(net, operator, left, right)
 
     return rule
@@ -127,8 +135,10 @@ def infix(net: Network, operator: str, left: Any, right: Any) -> View:
         left, right = right, left
     keys, result = aligned([left, right])
     found = labelled([left, right], keys)
-    return _learned(net, operator, found) or _joined(net, operator, found) or computed(
-        net, found, result, lambda given: Infix(operator, *given)
+    return (
+        _learned(net, operator, found)
+        or _joined(net, operator, found)
+        or computed(net, found, result, lambda given: Infix(operator, *given))
     )
 
 
@@ -141,11 +151,17 @@ def _learned(net: Network, operator: str, found: Labelled) -> View | None:
         return None
     reading, labels = found.reading(0), set(found.digits[1].values())
     if operator == "+" and labels == {label for group in reading for label in group}:
-        return View(net.use("pos_enc", [left.base], {"param_p": _as_read(found, reading)}, std=_spread(net, right.base)), left.dims)
+        return View(
+            net.use("pos_enc", [left.base], {"param_p": _as_read(found, reading)}, std=_spread(net, right.base)),
+            left.dims,
+        )
     at = 0 if left.base.type.kind == "im" else len(reading) - 1
     if operator == "*" and labels and labels == set(reading[at]):
         start = _start(net, right.base)
-        return View(net.use("layer_scale", [left.base], {"param_g": _as_read(found, reading[at : at + 1])}, init=start), left.dims)
+        return View(
+            net.use("layer_scale", [left.base], {"param_g": _as_read(found, reading[at : at + 1])}, init=start),
+            left.dims,
+        )
     return None
 
 

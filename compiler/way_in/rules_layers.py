@@ -47,7 +47,9 @@ def _linear(net: Network, call: Call) -> View:
     if on_channels is not None:
         kernel = reshaped(weight, (*weight.sizes, 1, 1))
         value, groups = on_channels
-        made = net.use("conv", [value], _weights(net, "conv2d", weight=kernel, bias=bias), out=out, k=1, bias=bias is not None)
+        made = net.use(
+            "conv", [value], _weights(net, "conv2d", weight=kernel, bias=bias), out=out, k=1, bias=bias is not None
+        )
         fresh = View(made, view.dims)
         dims = [dim for at, dim in enumerate(view.dims) if at != last[0]]
         from ein.compiler.way_in.views import axis
@@ -121,7 +123,12 @@ def _embedding(net: Network, call: Call) -> View:
 def _index(net: Network, call: Call) -> View:
     """`table[x]`."""
     table, indices = call.arguments["self"], call.arguments["indices"]
-    if not isinstance(table.base, Weight) or len(table.dims) != 2 or len(indices) != 1 or not isinstance(indices[0], View):
+    if (
+        not isinstance(table.base, Weight)
+        or len(table.dims) != 2
+        or len(indices) != 1
+        or not isinstance(indices[0], View)
+    ):
         raise Unsaid("entries of a tensor at positions that are computed")
     return _embedding(net, replace(call, arguments={"weight": table, "indices": indices[0]}))
 
@@ -260,7 +267,12 @@ def _layer_norm(net: Network, call: Call) -> View:
     base = view.base
     from ein.compiler.way_in.views import axis
 
-    if len(kept) == 2 and not isinstance(base, Weight) and base.type.kind == "im" and view.dims[-1] == axis(1, base.sizes[0]):
+    if (
+        len(kept) == 2
+        and not isinstance(base, Weight)
+        and base.type.kind == "im"
+        and view.dims[-1] == axis(1, base.sizes[0])
+    ):
         return View(net.use("layer_norm", [base], kept, eps=eps), view.dims)
     value, groups = net.gather(view, [_last(view)])
     if len(kept) == 2:

@@ -83,7 +83,13 @@ def _largest(name: str) -> Rule:
 def _norm(net: Network, call: Call) -> View:
     if call.arguments["ord"] != 2:
         raise Unsaid("a norm other than the Euclidean one")
-    return reduced(net, "norm", call.arguments["self"], _dims(call.arguments["self"], call.arguments["dim"]), call.arguments["keepdim"])
+    return reduced(
+        net,
+        "norm",
+        call.arguments["self"],
+        _dims(call.arguments["self"], call.arguments["dim"]),
+        call.arguments["keepdim"],
+    )
 
 
 def _softmax(net: Network, call: Call) -> View:
@@ -177,9 +183,15 @@ def _adaptive2d(name: str) -> Rule:
     def rule(net: Network, call: Call) -> View:
         view = call.arguments["self"]
         value, groups = _images(net, view)
-        n = square([s if o is None else o for o, s in zip(_both(call.arguments["output_size"]), value.sizes[1:], strict=True)])
+        n = square(
+            [s if o is None else o for o, s in zip(_both(call.arguments["output_size"]), value.sizes[1:], strict=True)]
+        )
         if value.sizes[1:] == (n, n) and n > 1:
-            return View(value, view.dims) if groups == tuple(axis(i, s) for i, s in enumerate(value.sizes, 1)) else _whole(net, value)
+            return (
+                View(value, view.dims)
+                if groups == tuple(axis(i, s) for i, s in enumerate(value.sizes, 1))
+                else _whole(net, value)
+            )
         return net.viewed(view, [1, 2, 3], groups, net.use(name, [value], n=n))
 
     return rule

@@ -95,7 +95,9 @@ def _einsum(net: Network, call: Call) -> View:
     lead, inner = [c for c in shared if c in result], [c for c in shared if c not in result]
     one, other = [c for c in first if c not in shared], [c for c in second if c not in shared]
     if len(inner) == 1 and len(one) == len(other) == 1 and set(result) == {*lead, *one, *other}:
-        found = product(net, _ordered(views[0], first, [*lead, *one, *inner]), _ordered(views[1], second, [*lead, *inner, *other]))
+        found = product(
+            net, _ordered(views[0], first, [*lead, *one, *inner]), _ordered(views[1], second, [*lead, *inner, *other])
+        )
         return _ordered(found, [*lead, *one, *other], result)
     if isinstance(views[1].base, Weight) and len(inner) == 1 and len(other) == 1 and not lead:
         found = linear(net, _ordered(views[0], first, [*one, *inner]), _ordered(views[1], second, [*other, *inner]))

@@ -10,7 +10,21 @@ from ein.compiler.way_in.calls import Call, Unsaid
 from ein.compiler.way_in.formulas import Apply, Label, Number
 from ein.compiler.way_in.labelling import Labelled, computed, labelled
 from ein.compiler.way_in.network import Network
-from ein.compiler.way_in.views import BATCH, SPREAD, Digit, Dim, Value, View, Weight, axis, joined, moved, reshaped, size, split
+from ein.compiler.way_in.views import (
+    BATCH,
+    SPREAD,
+    Digit,
+    Dim,
+    Value,
+    View,
+    Weight,
+    axis,
+    joined,
+    moved,
+    reshaped,
+    size,
+    split,
+)
 
 Rule = Callable[[Network, Call], Any]
 
@@ -68,7 +82,11 @@ def _matrix_transpose(net: Network, call: Call) -> View:
 
 def _squeeze(net: Network, call: Call) -> View:
     view, dims = call.arguments["self"], call.arguments.get("dim")
-    chosen = range(len(view.dims)) if dims is None else [at(view, dim) for dim in (dims if isinstance(dims, list) else [dims])]
+    chosen = (
+        range(len(view.dims))
+        if dims is None
+        else [at(view, dim) for dim in (dims if isinstance(dims, list) else [dims])]
+    )
     return replace(view, dims=tuple(dim for n, dim in enumerate(view.dims) if n not in chosen or size(dim) > 1))
 
 
@@ -98,7 +116,9 @@ def divided(net: Network, view: View, dim: int, count: int) -> list[View] | None
     if high.axis <= BATCH or isinstance(view.base, Weight):
         return _rows(net, view, dim, high, low) if isinstance(view.base, Weight) and high.axis > BATCH else None
     length = view.base.sizes[high.axis - 1]
-    if high.size * high.stride != length or high.stride != size(tuple(d for d in _digits(view, dim, low) if d.axis == high.axis)):
+    if high.size * high.stride != length or high.stride != size(
+        tuple(d for d in _digits(view, dim, low) if d.axis == high.axis)
+    ):
         return None
     parts = net.split(view.base, high.axis, count)
     dims = tuple(low if n == dim else each for n, each in enumerate(view.dims))
@@ -130,7 +150,7 @@ def selected(net: Network, view: View, dim: int, index: int) -> View:
     rest = tuple(each for n, each in enumerate(view.dims) if n != dim)
     if count == 1:
         return replace(view, dims=rest)
-    if isinstance(view.base, Weight) or view.dims[dim][0].axis > BATCH and not _whole_axis(view, dim):
+    if isinstance(view.base, Weight) or (view.dims[dim][0].axis > BATCH and not _whole_axis(view, dim)):
         parts = divided(net, view, dim, count)
         if parts is not None:
             return replace(parts[index], dims=tuple(each for n, each in enumerate(parts[index].dims) if n != dim))
@@ -141,7 +161,9 @@ def selected(net: Network, view: View, dim: int, index: int) -> View:
     keys = range(len(view.dims))
     found = labelled([view], [keys])
     label = _only(found, dim)
-    return computed(net, found, [key for key in keys if key != dim], lambda x: Apply("index", (label,), (x[0], Number(index))))
+    return computed(
+        net, found, [key for key in keys if key != dim], lambda x: Apply("index", (label,), (x[0], Number(index)))
+    )
 
 
 def _whole_axis(view: View, dim: int) -> bool:
@@ -244,7 +266,12 @@ def _cat(net: Network, call: Call) -> View:
         return views[0]  # type: ignore[no-any-return]
     first = views[0]
     number = next((n for n, s in enumerate(_sizes(first), 1) if first.dims[dim] == axis(n, s)), None)
-    if number is None or any(_without(view, dim) != _without(first, dim) or view.dims[dim][:1] and view.dims[dim] != axis(number, _sizes(view)[number - 1]) for view in views):
+    if number is None or any(
+        _without(view, dim) != _without(first, dim)
+        or (view.dims[dim][:1]
+        and view.dims[dim] != axis(number, _sizes(view)[number - 1]))
+        for view in views
+    ):
         values, number, lying = [net.forced(view) for view in views], dim, None
     else:
         values, lying = [view.base for view in views], first.dims

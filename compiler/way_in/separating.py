@@ -76,7 +76,12 @@ def _three(net: Network, split: int, source: int) -> list[Node]:
     rows = linear.weights["linear.weight"].sizes[0] // 3
     given = tuple((name, rows if name == "out" else value) for name, value in linear.given)
     return [
-        replace(linear, given=given, types=(type,), weights={k: _rows(net, v, n * rows, rows) for k, v in linear.weights.items()})
+        replace(
+            linear,
+            given=given,
+            types=(type,),
+            weights={k: _rows(net, v, n * rows, rows) for k, v in linear.weights.items()},
+        )
         for n, type in enumerate(types)
     ]
 

@@ -33,9 +33,7 @@ def trace(module: nn.Module, inputs: Sequence[Tensor]) -> Trace:
     return _Reader(exported, len(inputs[0])).read()
 
 
-_WAY_OUT = (
-    "forward has to run on the example as it is given, a batch of it in front, and may branch on sizes and not on values"
-)
+_WAY_OUT = "forward has to run on the example as it is given, a batch of it in front, and may branch on sizes and not on values"
 
 
 @contextmanager
@@ -85,9 +83,13 @@ class _Reader:
 
     def read(self) -> Trace:
         self._given()
-        calls = [call for node in self.exported.graph.nodes if node.op == "call_function" and (call := self._call(node))]
+        calls = [
+            call for node in self.exported.graph.nodes if node.op == "call_function" and (call := self._call(node))
+        ]
         (end,) = (node for node in self.exported.graph.nodes if node.op == "output")
-        names = {spec.arg.name for spec in self.exported.graph_signature.output_specs if spec.kind.name == "USER_OUTPUT"}
+        names = {
+            spec.arg.name for spec in self.exported.graph_signature.output_specs if spec.kind.name == "USER_OUTPUT"
+        }
         outputs = tuple(self._ref(node) for node in end.args[0] if node is not None and node.name in names)
         return Trace(
             tuple(calls), tuple(self.inputs), self.homes, self.weights, frozenset(self.trained), outputs, self.batch

@@ -32,7 +32,9 @@ class Written:
     uses: tuple[Leaf, ...]
 
 
-def write(net: Network, results: Sequence[Value], input: ValueType, name: str, comment: str, with_macros: bool = True) -> Written:
+def write(
+    net: Network, results: Sequence[Value], input: ValueType, name: str, comment: str, with_macros: bool = True
+) -> Written:
     """The file with one architecture `name`."""
     namer = _Namer(net)
     hung = wires(

@@ -45,7 +45,11 @@ def model_of(path: str, name: str) -> nn.Module:
 
     file = Path(path)
     if not file.is_file():
-        raise fail("E731", f"there is no file `{path}`", help="write `module.py:Net`, the path of a Python file and a name in it")
+        raise fail(
+            "E731",
+            f"there is no file `{path}`",
+            help="write `module.py:Net`, the path of a Python file and a name in it",
+        )
     module = _run(file)
     found = getattr(module, name, None)
     if found is None:
@@ -74,7 +78,9 @@ def _made(file: Path, name: str, found: Any) -> Any:
             return found()
     except (Exception, SystemExit) as error:
         help = f"add a function without arguments that makes it, `def small(): return {name}(…)`, and import that"
-        raise fail("E731", f"`{name}` of `{file.name}` cannot be made without arguments: {_said(error)}", help=help) from None
+        raise fail(
+            "E731", f"`{name}` of `{file.name}` cannot be made without arguments: {_said(error)}", help=help
+        ) from None
 
 
 def _run(file: Path) -> ModuleType:

@@ -21,7 +21,7 @@ def import_command(model: str, input: str | None, out: str | None) -> None:
 
     \b
     ein import module.py:Net --input "im[3, 32, 32]" -o net.ein
-    ein search einspace --seeds net.ein --data digits
+    ein search my.ein --seeds net.ein --data digits
     """
     path, colon, name = model.rpartition(":")
     if not colon or not path or not name.isidentifier():

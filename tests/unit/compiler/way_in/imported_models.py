@@ -345,7 +345,11 @@ class Gated(nn.Module):
     def __init__(self, d: int = 16) -> None:
         super().__init__()
         self.norm = RMSNorm(d)
-        self.w1, self.w2, self.w3 = nn.Linear(d, 32, bias=False), nn.Linear(32, d, bias=False), nn.Linear(d, 32, bias=False)
+        self.w1, self.w2, self.w3 = (
+            nn.Linear(d, 32, bias=False),
+            nn.Linear(32, d, bias=False),
+            nn.Linear(d, 32, bias=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)

@@ -55,7 +55,12 @@ LAYERS: list[tuple[str, str, Forward, tuple[Any, ...]]] = [
     ("group_norm(2)", IM, lambda m, x: m.a(x), (nn.GroupNorm(2, 4),)),
     ("group_norm_eps(2, 1e-5)", SEQ, lambda m, x: m.a(x.mT).mT, (nn.GroupNorm(2, 8),)),
     ("instance_norm", IM, lambda m, x: m.a(x), (nn.InstanceNorm2d(4, affine=True),)),
-    ("instance_norm_eps(1e-5, false) >> conv(2)", IM, lambda m, x: m.b(m.a(x)), (nn.InstanceNorm2d(4), nn.Conv2d(4, 2, 3, 1, 1))),
+    (
+        "instance_norm_eps(1e-5, false) >> conv(2)",
+        IM,
+        lambda m, x: m.b(m.a(x)),
+        (nn.InstanceNorm2d(4), nn.Conv2d(4, 2, 3, 1, 1)),
+    ),
     ("layer_norm(eps = 1e-6)", SEQ, lambda m, x: m.a(x), (nn.LayerNorm(8, eps=1e-6),)),
     ("layer_norm_last(1e-5)", IM, lambda m, x: m.a(x), (nn.LayerNorm(6),)),
     ("layer_norm_scale(1e-5)", SEQ, lambda m, x: m.a(x), (nn.LayerNorm(8, bias=False),)),
@@ -77,7 +82,12 @@ LAYERS: list[tuple[str, str, Forward, tuple[Any, ...]]] = [
     ("", SEQ, lambda m, x: x + m.a, (weight(8),)),
     ("tied linear(8) * 3", VEC, lambda m, x: m.a(m.a(m.a(x))), (nn.Linear(8, 8),)),
     ("clone(2) >> tied linear(4) ^ 2 >> mul", VEC, lambda m, x: m.a(x) * m.a(x), (nn.Linear(8, 4),)),
-    ("linear(8) >> split(2, 1) >> (identity & sigmoid) >> mul", VEC, lambda m, x: F.glu(m.a(x), -1), (nn.Linear(8, 8),)),
+    (
+        "linear(8) >> split(2, 1) >> (identity & sigmoid) >> mul",
+        VEC,
+        lambda m, x: F.glu(m.a(x), -1),
+        (nn.Linear(8, 8),),
+    ),
 ]
 PLAIN: list[tuple[str, str, Forward]] = [
     ("max_pool(k = 3, s = 2, p = 1)", IM, lambda m, x: F.max_pool2d(x, 3, 2, 1)),

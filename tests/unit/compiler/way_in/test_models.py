@@ -24,7 +24,11 @@ def vit(attention: Callable[[], nn.Module], p: float = 0.0) -> nn.Module:
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
-    "mlp": (m.MLP, "vec[12]", "linear(20) >> batch_norm >> relu >> dropout(p = 0.3) >> linear(20) >> tanh >> linear(3)"),
+    "mlp": (
+        m.MLP,
+        "vec[12]",
+        "linear(20) >> batch_norm >> relu >> dropout(p = 0.3) >> linear(20) >> tanh >> linear(3)",
+    ),
     "resnet18": (
         lambda: m.ResNet(m.BasicBlock, (2, 2, 2, 2), 4, 10),
         "im[3, 32, 32]",
