@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ein.compiler.way_in.calls import Call, Unsaid
 from ein.compiler.way_in.labelling import labelled, place
-from ein.compiler.way_in.views import BATCH, Dim, Value, View, Weight, axis, joined
+from ein.compiler.way_in.views import BATCH, Dim, Value, View, Weight, axis, joined, size, split
 
 if TYPE_CHECKING:
     from ein.compiler.way_in.network import Network
@@ -164,8 +164,6 @@ def _three(view: View) -> View:
 
 
 def _leading(net: Network, view: View, like: View) -> View:
-    from ein.compiler.way_in.views import size, split
-
     lead = split(view.dims[0], [size(dim) for dim in like.dims[:-2]])
     if lead is None:
         raise Unsaid("attention whose heads are cut otherwise afterwards")

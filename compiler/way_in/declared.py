@@ -153,9 +153,10 @@ class _Declared:
 
     def _is_fixed(self, *labels: Label) -> bool:
         for each in walk(self.formula.body):
-            if isinstance(each, Apply) and each.name in _FIXED and each.arguments[1:] != (Number(0),):
-                if any(axis in labels for axis in each.axes):
-                    return True
+            if not isinstance(each, Apply) or each.name not in _FIXED or each.arguments[1:] == (Number(0),):
+                continue
+            if any(axis in labels for axis in each.axes):
+                return True
         inner = {label.of for group in self.formula.out for label in group if label.of is not None}
         return any(label in inner for label in labels)
 

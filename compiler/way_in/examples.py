@@ -48,7 +48,8 @@ def _type(example: Tensor) -> Kind:
     if example.ndim == 2 and whole:
         return tensor("tok", sizes, element="int")
     if whole or example.ndim - 1 not in _KINDS or 0 in example.shape:
-        text = f"an example of {list(example.shape)} and {str(example.dtype).removeprefix('torch.')} is of no kind of `std`"
+        element = str(example.dtype).removeprefix("torch.")
+        text = f"an example of {list(example.shape)} and {element} is of no kind of `std`"
         raise fail(
             "E735", text, help="the batch comes first, then one to three axes of floats, or one of whole numbers"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 from ein.compiler.way_in.formulas import (
     Apply,
@@ -136,9 +135,10 @@ def as_formula(node: Node) -> Formula | None:
     if node.name in _UNARY and not node.given:
         return _elementwise(node, Apply(node.name, (), (Given(0),)))
     if node.name in _FOLDS:
-        return _elementwise(
-            node, reduce(lambda a, b: Infix(_FOLDS[node.name], a, b), map(Given, range(len(node.inputs))))
-        )  # type: ignore[arg-type, return-value]
+        folded: Expr = Given(0)
+        for which in range(1, len(node.inputs)):
+            folded = Infix(_FOLDS[node.name], folded, Given(which))
+        return _elementwise(node, folded)
     if node.name == "layer_scale":
         reading = _reading(node)
         at = 0 if node.types[0].kind == "im" else len(reading) - 1

@@ -109,7 +109,7 @@ def _shared(net: Network, results: Sequence[Value], derivation: Derivation) -> l
             other = first.setdefault(view.base.name, node)
             count += prod(view.sizes) * (view.base.trained and other is node)
             if other is not node and other.call is not None and node.call is not None:
-                why = f"it shares the weight `{view.base.name}` with {other.call.name}: only copies in a row or side by side can"
+                why = f"it shares the weight `{view.base.name}` with {other.call.name}: only copies of a term can"
                 problems.append(Problem(node.call, tuple(value.sizes for value in node.inputs), why))
     return problems if count != derivation.cost.parameters else []
 

@@ -138,7 +138,7 @@ class _Match:
             return self.one(wanted[0], part)
         parts = list(part.parts) if isinstance(part, Series) else [part]
         found = self.filled(wanted, parts)
-        plain = [
+        plain: list[Piece] = [
             each
             for one in parts
             for each in (_parts(one.body) if isinstance(one, Call) and one.name == "ffn" else [one])
@@ -229,9 +229,9 @@ class _Match:
             case s.Number():
                 return bool(pattern.value == value)
             case s.Boolean(flag):
-                return flag is value
+                return bool(flag is value)
             case s.Name(name) if name in self.sizes:
-                return self.sizes[name] == value
+                return bool(self.sizes[name] == value)
             case s.Name(name):
                 return self.bind(name, value)
             case s.Binary("*", left, right):

@@ -97,7 +97,7 @@ def _patched(net: Network, value: Value, wanted: list[Dim], own: list[Dim]) -> V
 def _shuffled(net: Network, value: Value, wanted: list[Dim], own: list[Dim]) -> Value | None:
     if value.type.kind != "im" or len(wanted) != 3:
         return None
-    c, h, w = value.sizes
+    c, h, _ = value.sizes
     if wanted[1:] == own[1:]:
         for g in range(2, c):
             if c % g == 0 and wanted[0] == joined((*_digit(1, c // g), *_digit(1, g, c // g))):

@@ -62,7 +62,17 @@ op conv_transpose_full(out, k, s, p, extra, groups, dilation, bias: bool)
     out % groups == 0,
     (h - 1) * s + dilation * (k - 1) + 1 + extra > 2 * p,
     (w - 1) * s + dilation * (k - 1) + 1 + extra > 2 * p
-  = nn.ConvTranspose2d(c, out, k, stride = s, padding = p, output_padding = extra, groups = groups, bias = bias, dilation = dilation)
+  = nn.ConvTranspose2d(
+      c,
+      out,
+      k,
+      stride = s,
+      padding = p,
+      output_padding = extra,
+      groups = groups,
+      bias = bias,
+      dilation = dilation
+    )
 """,
     "conv1d_plain": """
 op conv1d_plain(out, k, s = 1, dilation = 1, p = dilation * (k // 2), groups = 1)

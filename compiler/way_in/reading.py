@@ -78,7 +78,9 @@ class _Reading:
             found = self.seen.get(ref.name, MISSING)
             if isinstance(found, View):
                 call = self.makers.get(ref.name) or Call(ref.name, "output", {}, found.sizes)
-                value = self._tried(replace(call, arguments={"self": found}), lambda net, _: net.forced(found))
+                value = self._tried(
+                    replace(call, arguments={"self": found}), lambda net, call: net.forced(call.arguments["self"])
+                )
                 results += [value] if isinstance(value, Value) else []
         return self.net, tuple(results), self.problems
 

@@ -61,7 +61,8 @@ def _gelu(net: Network, call: Call) -> View:
 
 
 def _clamp(net: Network, call: Call) -> View:
-    x, low, high = (call.arguments.get(name) for name in ("self", "min", "max"))
+    x: View = call.arguments["self"]
+    low, high = call.arguments.get("min"), call.arguments.get("max")
     low, high = call.arguments.get("min_val", low), call.arguments.get("max_val", high)
     if (low, high) == (0, 6):
         return on_elements(net, x, "relu6")
@@ -72,7 +73,7 @@ def _clamp(net: Network, call: Call) -> View:
 
 
 def _dropout(net: Network, call: Call) -> View:
-    given = call.arguments.get("input", call.arguments.get("self"))
+    given: View = call.arguments["input"]
     p = float(call.arguments["p"])
     return given if p == 0 else on_elements(net, given, "dropout", p=p)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 from ein.compiler.way_in.calls import Call, Unsaid
 from ein.compiler.way_in.formulas import Apply, Infix, Number
 from ein.compiler.way_in.labelling import computed, labelled
 from ein.compiler.way_in.network import Network
-from ein.compiler.way_in.views import View, Weight, joined, reshaped, whole_weight
+from ein.compiler.way_in.views import View, Weight, axis, joined, reshaped
 
 Rule = Callable[[Network, Call], Any]
 
@@ -52,8 +51,6 @@ def _linear(net: Network, call: Call) -> View:
         )
         fresh = View(made, view.dims)
         dims = [dim for at, dim in enumerate(view.dims) if at != last[0]]
-        from ein.compiler.way_in.views import axis
-
         return View(fresh.base, (*dims, axis(1, out)))
     value, groups = net.gather(view, last)
     made = net.use("linear", [value], _weights(net, "linear", weight=weight, bias=bias), out=out, bias=bias is not None)
@@ -65,8 +62,6 @@ def _channels_last(net: Network, view: View) -> Any:
     base = view.base
     if isinstance(base, Weight) or base.type.kind != "im":
         return None
-    from ein.compiler.way_in.views import axis
-
     c, h, w = (axis(at, n) for at, n in enumerate(base.sizes, 1))
     rest = joined(sorted((d for dim in view.dims[:-1] for d in dim if d.axis > 0), key=lambda d: (d.axis, -d.stride)))
     return (base, ()) if c and h + w and view.dims[-1] == c and rest == (*h, *w) else None
@@ -115,8 +110,6 @@ def _embedding(net: Network, call: Call) -> View:
     key = net.tables.get(table.base.name)
     given = {} if key is None else {"key": key}
     made = net.use("embed", [view.base], {"param_table": table}, vocab=vocab, d=d, **given)
-    from ein.compiler.way_in.views import axis
-
     return View(made, (*view.dims, axis(len(made.sizes), d)))
 
 
@@ -265,8 +258,6 @@ def _layer_norm(net: Network, call: Call) -> View:
         raise Unsaid(f"a layer norm over {len(a['normalized_shape'])} axes")
     kept, eps = _weights(net, "layernorm", weight=a["weight"], bias=a["bias"]), a["eps"]
     base = view.base
-    from ein.compiler.way_in.views import axis
-
     if (
         len(kept) == 2
         and not isinstance(base, Weight)
@@ -342,10 +333,6 @@ def _starts_at_zero(net: Network, given: Any) -> None:
             raise Unsaid("a recurrence that starts from a state of its own")
 
 
-def size_of(weight: Weight) -> int:
-    return prod(weight.sizes)
-
-
 RULES: dict[str, Rule] = {
     "linear": _linear,
     "embedding": _embedding,
@@ -361,4 +348,3 @@ RULES: dict[str, Rule] = {
     "gru": _recurrent("gru", 1),
     "lstm": _recurrent("lstm", 2),
 }
-__all__ = ["RULES", "whole_weight"]

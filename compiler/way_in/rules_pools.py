@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from ein.compiler.way_in.calls import Call, Unsaid
-from ein.compiler.way_in.formulas import Apply, Infix, Number
+from ein.compiler.way_in.formulas import Apply, Number
 from ein.compiler.way_in.labelling import computed, labelled
 from ein.compiler.way_in.network import Network
+from ein.compiler.way_in.rules_elements import infix, on_elements
 from ein.compiler.way_in.rules_layers import square
-from ein.compiler.way_in.rules_shape import at
-from ein.compiler.way_in.views import BATCH, Value, View, axis, joined, moved, size
+from ein.compiler.way_in.rules_shape import at, divided
+from ein.compiler.way_in.views import BATCH, Value, View, axis, joined, moved
 
 Rule = Callable[[Network, Call], Any]
 
@@ -113,7 +114,8 @@ def _along(name: str) -> Rule:
 
 
 def _roll(net: Network, call: Call) -> View:
-    view, shifts, dims = (call.arguments[name] for name in ("self", "shifts", "dims"))
+    view: View = call.arguments["self"]
+    shifts, dims = call.arguments["shifts"], call.arguments["dims"]
     if len(dims) != len(shifts):
         raise Unsaid("it rolls all axes as one, the batch with them")
     for shift, dim in zip(shifts, dims, strict=True):
@@ -131,7 +133,7 @@ def _rolled(net: Network, view: View, dim: int, shift: int) -> View:
 
 
 def _flip(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     for dim in call.arguments["dims"]:
         view = _along("flip")(net, replace(call, arguments={"self": view, "dim": dim}))
     return view
@@ -217,7 +219,7 @@ def _unfold(net: Network, call: Call) -> View:
     k, s, p = square(a["kernel_size"]), square(a["stride"]), square(a["padding"])
     if square(a["dilation"]) != 1:
         raise Unsaid("windows with dilation")
-    value, groups = _images(net, view)
+    value, _ = _images(net, view)
     made = net.use("im2col", [value], k=k, s=s, p=p)
     return View(made, (view.dims[0], axis(2, made.sizes[1]), axis(1, made.sizes[0])))
 
@@ -239,7 +241,7 @@ def _upsample(name: str) -> Rule:
 
 
 def _pixel_shuffle(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     value, groups = _images(net, view)
     return net.viewed(view, [1, 2, 3], groups, net.use("pixel_shuffle", [value], r=call.arguments["upscale_factor"]))
 
@@ -251,9 +253,6 @@ def _channel_shuffle(net: Network, call: Call) -> View:
 
 
 def _glu(net: Network, call: Call) -> View:
-    from ein.compiler.way_in.rules_elements import infix, on_elements
-    from ein.compiler.way_in.rules_shape import divided
-
     view, dim = call.arguments["self"], at(call.arguments["self"], call.arguments["dim"])
     parts = divided(net, view, dim, 2)
     if parts is None:
@@ -287,4 +286,3 @@ RULES: dict[str, Rule] = {
     "channel_shuffle": _channel_shuffle,
     "glu": _glu,
 }
-__all__ = ["RULES", "Infix", "Number", "size"]

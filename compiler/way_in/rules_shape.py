@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from ein.compiler.way_in.calls import Call, Unsaid
@@ -38,7 +39,8 @@ def _same(net: Network, call: Call) -> View:
 
 
 def _reshape(net: Network, call: Call) -> View:
-    view, sizes = call.arguments["self"], call.sizes
+    view: View = call.arguments["self"]
+    sizes = call.sizes
     assert sizes is not None
     found = reshaped(view, sizes)
     if found is None:
@@ -50,12 +52,12 @@ def _reshape(net: Network, call: Call) -> View:
 
 
 def _permute(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     return replace(view, dims=tuple(view.dims[at(view, dim)] for dim in call.arguments["dims"]))
 
 
 def _transpose(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     return swapped(view, call.arguments["dim0"], call.arguments["dim1"])
 
 
@@ -67,7 +69,7 @@ def swapped(view: View, one: int, other: int) -> View:
 
 
 def _movedim(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     sources = [at(view, dim) for dim in call.arguments["source"]]
     targets = [at(view, dim) for dim in call.arguments["destination"]]
     rest = iter(dim for number, dim in enumerate(view.dims) if number not in sources)
@@ -76,12 +78,13 @@ def _movedim(net: Network, call: Call) -> View:
 
 
 def _matrix_transpose(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     return swapped(view, -2, -1) if len(view.dims) > 1 else view
 
 
 def _squeeze(net: Network, call: Call) -> View:
-    view, dims = call.arguments["self"], call.arguments.get("dim")
+    view: View = call.arguments["self"]
+    dims = call.arguments.get("dim")
     chosen = (
         range(len(view.dims))
         if dims is None
@@ -91,13 +94,14 @@ def _squeeze(net: Network, call: Call) -> View:
 
 
 def _unsqueeze(net: Network, call: Call) -> View:
-    view = call.arguments["self"]
+    view: View = call.arguments["self"]
     where = call.arguments["dim"] % (len(view.dims) + 1)
     return replace(view, dims=(*view.dims[:where], (), *view.dims[where:]))
 
 
 def _expand(net: Network, call: Call) -> View:
-    view, sizes = call.arguments["self"], call.sizes
+    view: View = call.arguments["self"]
+    sizes = call.sizes
     assert sizes is not None
     dims = [()] * (len(sizes) - len(view.dims)) + list(view.dims)
     spread = [(Digit(SPREAD, n),) if n > 1 and size(dim) == 1 else dim for n, dim in zip(sizes, dims, strict=True)]
@@ -224,7 +228,7 @@ def _parts(net: Network, view: View, dim: int, sizes: Sequence[int]) -> tuple[Vi
         if found is not None:
             return tuple(found)
     ends = [sum(sizes[:n]) for n in range(len(sizes) + 1)]
-    return tuple(sliced(net, view, dim, start, end) for start, end in zip(ends, ends[1:], strict=False))
+    return tuple(sliced(net, view, dim, start, end) for start, end in pairwise(ends))
 
 
 def _chunk(net: Network, call: Call) -> tuple[View, ...]:
@@ -268,8 +272,7 @@ def _cat(net: Network, call: Call) -> View:
     number = next((n for n, s in enumerate(_sizes(first), 1) if first.dims[dim] == axis(n, s)), None)
     if number is None or any(
         _without(view, dim) != _without(first, dim)
-        or (view.dims[dim][:1]
-        and view.dims[dim] != axis(number, _sizes(view)[number - 1]))
+        or (view.dims[dim][:1] and view.dims[dim] != axis(number, _sizes(view)[number - 1]))
         for view in views
     ):
         values, number, lying = [net.forced(view) for view in views], dim, None
@@ -305,7 +308,8 @@ def _class_token(net: Network, views: Sequence[View], dim: int) -> View | None:
 
 
 def _pad(net: Network, call: Call) -> View:
-    view, pads = call.arguments["self"], call.arguments["pad"]
+    view: View = call.arguments["self"]
+    pads = call.arguments["pad"]
     if call.arguments.get("mode", "constant") != "constant" or call.arguments.get("value") not in (None, 0, 0.0):
         raise Unsaid("padding with something else than zeros")
     for pair in range(len(pads) // 2):

@@ -16,7 +16,7 @@ TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 """Of a difference, against the largest number of the result."""
 
 
-class Undropped(TorchDispatchMode):
+class Undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Dropout drops nothing, and scales as if it did: so results can be compared."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -46,7 +46,7 @@ def difference(model: nn.Module, network: nn.Module, inputs: Sequence[Tensor]) -
 
 def _compared(one: nn.Module, other: nn.Module, given: Sequence[Tensor], tolerance: float) -> str | None:
     for training, mode in ((False, "evaluation"), (True, "training")):
-        with torch.no_grad(), Undropped():
+        with torch.no_grad(), Undropped():  # type: ignore[no-untyped-call]
             wanted, found = _all(one.train(training)(*given)), _all(other.train(training)(*given))
         if [value.shape for value in wanted] != [value.shape for value in found]:
             shapes = ", ".join(str(list(value.shape)) for value in found)

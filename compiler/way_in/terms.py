@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from ein.compiler.way_in.pieces import Branches, Leaf, Let, Name, Piece, Series, Times, series, text
+from ein.compiler.way_in.pieces import Branches, Leaf, Let, Name, Piece, Series, Times, children, series, text
 from ein.compiler.way_in.shape import Wires
 
 Port = tuple[int, int]
@@ -31,7 +32,7 @@ class _Builder:
         """From the results of `start` to those of `end`, all between them being `within`."""
         parts: list[Piece] = []
         cuts = self.wires.cuts(start, end, within)
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             parts += self._segment(first, last, self.wires.between(first, last, within))
         return series(parts)
 
@@ -253,6 +254,4 @@ def beside(pieces: Sequence[Piece]) -> Piece:
 
 
 def _has_name(piece: Piece) -> bool:
-    from ein.compiler.way_in.pieces import children
-
     return isinstance(piece, Name) or any(_has_name(child) for child in children(piece))

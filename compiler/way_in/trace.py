@@ -33,7 +33,10 @@ def trace(module: nn.Module, inputs: Sequence[Tensor]) -> Trace:
     return _Reader(exported, len(inputs[0])).read()
 
 
-_WAY_OUT = "forward has to run on the example as it is given, a batch of it in front, and may branch on sizes and not on values"
+_WAY_OUT = (
+    "forward has to run on the example as it is given, a batch of it in front,"
+    " and may branch on sizes and not on values"
+)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import TypeAlias
 
@@ -134,9 +135,9 @@ def refined(dims: Sequence[Dim]) -> list[Dim] | None:
             below //= digit.size
             cuts.add(below)
     ordered = sorted(cuts | {total}, reverse=True)
-    if any(high % low for high, low in zip(ordered, ordered[1:], strict=False)):
+    if any(high % low for high, low in pairwise(ordered)):
         return None
-    sizes = [high // low for high, low in zip(ordered, ordered[1:], strict=False)]
+    sizes = [high // low for high, low in pairwise(ordered)]
     pieces = [split(dim, sizes) for dim in dims]
     if any(piece is None or any(len(part) != 1 for part in piece) for piece in pieces):
         return None

@@ -43,7 +43,7 @@ def judged(model: nn.Module, found: Imported, inputs: tuple[Tensor, ...]) -> Non
     network, model = network.double(), copy.deepcopy(model).double()
     given = [value.double() if value.is_floating_point() else value for value in inputs]
     for training in (False, True):
-        with Undropped():
+        with Undropped():  # type: ignore[no-untyped-call]
             one, other = network.train(training)(*given), model.train(training)(*given)
         close(one, other)
     close(network.eval()(*given), model.eval()(*given))

@@ -309,8 +309,8 @@ class MLP(nn.Module):
     def __init__(self, d: int = 12, hidden: int = 20, classes: int = 3) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(d, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.3), nn.Linear(hidden, hidden), nn.Tanh(),
-            nn.Linear(hidden, classes),
+            nn.Linear(d, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, classes),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
