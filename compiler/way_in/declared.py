@@ -167,7 +167,9 @@ class _Declared:
 
     def _fresh(self, wanted: str) -> str:
         options = [wanted] if wanted and wanted not in "xyz" else []
-        found = next(name for name in [*options, *_OTHERS, *(f"n{i}" for i in range(1, 99))] if name not in self.used)
+        found: str = next(
+            name for name in [*options, *_OTHERS, *(f"n{i}" for i in range(1, 99))] if name not in self.used
+        )
         self.used.add(found)
         return found
 

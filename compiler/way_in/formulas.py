@@ -67,7 +67,7 @@ Reading: TypeAlias = tuple[Group, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
-    """`reads` says how each tensor that flows in is read, `kept` how each weight is, `out` which axes the result has."""
+    """`reads` says how each tensor that flows in is read, `kept` how each weight is, `out` the axes of the result."""
 
     reads: tuple[Reading, ...]
     kept: tuple[tuple[str, Group], ...]

@@ -136,7 +136,7 @@ class _Match:
         wanted = list(_in_a_row(pattern))
         if len(wanted) == 1:
             return self.one(wanted[0], part)
-        parts = list(part.parts) if isinstance(part, Series) else [part]
+        parts = _parts(part)
         found = self.filled(wanted, parts)
         plain: list[Piece] = [
             each
@@ -275,8 +275,8 @@ class _Match:
         return tuple(said)
 
 
-def _parts(piece: Piece) -> Sequence[Piece]:
-    return piece.parts if isinstance(piece, Series) else [piece]
+def _parts(piece: Piece) -> list[Piece]:
+    return list(piece.parts) if isinstance(piece, Series) else [piece]
 
 
 def _read(names: Sequence[str], arguments: Sequence[str]) -> list[tuple[str, str]]:

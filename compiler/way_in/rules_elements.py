@@ -79,7 +79,8 @@ def _dropout(net: Network, call: Call) -> View:
 
 
 def _feature_dropout(net: Network, call: Call) -> View:
-    view, p = call.arguments["input"], float(call.arguments["p"])
+    view: View = call.arguments["input"]
+    p = float(call.arguments["p"])
     if p == 0:
         return view
     value = net.forced(view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import imported_models as m
 import pytest
@@ -17,6 +17,15 @@ VIT_TAIL = (
     "conv(32, k = 4, s = 4, p = 0) >> flatten >> class_token >> pos_enc(std = 0.02) >> (residual(layer_norm(eps = 1e-6)"
     " >> {}) >> residual(layer_norm(eps = 1e-6) >> ffn)) * 2 >> layer_norm >> first_token >> linear(10)"
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These networks are so small that threads cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def vit(attention: Callable[[], nn.Module], p: float = 0.0) -> nn.Module:
@@ -116,13 +125,12 @@ def test_model(name: str) -> None:
     model = randomised(make())
     if "gpt" in name:
         with torch.no_grad():
-            model.wpe.weight.mul_(0.02)  # type: ignore[union-attr, operator]
+            model.get_parameter("wpe.weight").mul_(0.02)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     found = ein.from_torch(model, input)
     judged(model, found, given(input))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert model.training
-    assert not ein.check.__module__.startswith("torch")
     if term:
         assert term_of(found) == squeezed(term)
 
