@@ -106,9 +106,11 @@ class _Reading:
         self.net.call = call
         try:
             return rule(self.net, call)
-        except Unsaid as error:
+        except Exception as error:
+            known = isinstance(error, Unsaid)
+            why = str(error) if known else f"a case that the import does not know ({type(error).__name__}: {error})"
             sizes = tuple(v.sizes for each in call.arguments.values() for v in _flat(each) if isinstance(v, View))
-            self.problems.append(Problem(call, sizes, str(error)))
+            self.problems.append(Problem(call, sizes, why))
             return self._anything(call)
 
     def _anything(self, call: Call) -> Any:
