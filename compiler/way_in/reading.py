@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ein.compiler.way_in import rules_elements, rules_layers, rules_pools, rules_products, rules_shape
+from ein.compiler.way_in import (
+    rules_elements,
+    rules_layers,
+    rules_pools,
+    rules_products,
+    rules_random,
+    rules_shape,
+)
 from ein.compiler.way_in.attention import follow
 from ein.compiler.way_in.calls import Call, Ref, Trace, Unsaid
 from ein.compiler.way_in.network import KINDS, Network, Node
@@ -20,6 +27,7 @@ RULES: Mapping[str, Callable[[Network, Call], Any]] = {
     **rules_pools.RULES,
     **rules_products.RULES,
     **rules_shape.RULES,
+    **dict.fromkeys(("new_empty", "empty", "empty_like"), rules_random.empty),
 }
 """By the name of torch's operator."""
 
@@ -132,6 +140,10 @@ class _Reading:
 
 
 def _ruled(net: Network, call: Call, into_a_part: bool) -> Any:
+    if any(isinstance(each, rules_random.Noise) for each in call.arguments.values()):
+        if call.op not in rules_random.RULES:
+            raise Unsaid("it computes with numbers that are drawn")
+        return rules_random.RULES[call.op](net, call)
     if call.op not in RULES:
         raise Unsaid("the language has no operator for it")
     if into_a_part:

@@ -16,15 +16,17 @@ Port = tuple[int, int]
 _NAMES = "abcdfghijklmnopqrsuvwyz"
 
 
-def term(wires: Wires, said: Callable[[int], str]) -> Piece:
-    """The term of the whole network; `said` is the text of a node."""
-    return _Builder(wires, said).chain(wires.source, wires.sink, frozenset(wires.order))
+def term(wires: Wires, said: Callable[[int], str], alike: Callable[[int], bool]) -> Piece:
+    """The term of the whole network; `said` is the text of a node, `alike` whether all its results have one type."""
+    return _Builder(wires, said, alike).chain(wires.source, wires.sink, frozenset(wires.order))
 
 
 @dataclass(slots=True)
 class _Builder:
     wires: Wires
     said: Callable[[int], str]
+    alike: Callable[[int], bool]
+    """Whether all results of a node have one type."""
     names: int = 0
     taken: set[str] = field(default_factory=set)
 
@@ -43,7 +45,8 @@ class _Builder:
         branches = [self.wires.above(source, inner) for source, _ in inputs]
         if self._apart(branches) and self._fits(start, inputs, branches):
             pieces = [self._branch(start, port, branch) for port, branch in zip(inputs, branches, strict=True)]
-            return [*self._copied(start, len(pieces)), beside(pieces), *self._leaf(end)]
+            same = self.wires.ports(start) == 1 or self.alike(start)
+            return [*self._copied(start, len(pieces)), beside(pieces, same), *self._leaf(end)]
         return [self._let(start, end, inner)]
 
     def _leaf(self, node: int) -> list[Piece]:
@@ -97,7 +100,7 @@ class _Builder:
         if self.wires.ports(start) == 1:
             return self.chain(start, end, branch)
         with_one = self.wires.single(start)
-        return _Builder(with_one, self.said, self.names, self.taken).chain(start, end, branch)
+        return _Builder(with_one, self.said, self.alike, self.names, self.taken).chain(start, end, branch)
 
     # --- let
 
@@ -219,7 +222,7 @@ class _Let:
                     parts = [Name(self.flow), *parts]
             branches.append(series(parts))
         self.needs_flow |= flows > 1
-        return [beside(branches), *leaf]
+        return [beside(branches, False), *leaf]
 
     def _at(self, node: int, port: int | None) -> list[Piece]:
         """What a node gives at a port, or all of it."""
@@ -246,9 +249,9 @@ class _Let:
                 return False
 
 
-def beside(pieces: Sequence[Piece]) -> Piece:
-    """Branches; `a ^ n` where they are all alike and begin with no name."""
-    if len({text(piece) for piece in pieces}) == 1 and not _has_name(pieces[0]):
+def beside(pieces: Sequence[Piece], alike: bool) -> Piece:
+    """Branches; `a ^ n` where they are all alike, take the same and begin with no name."""
+    if alike and len({text(piece) for piece in pieces}) == 1 and not _has_name(pieces[0]):
         return Times(tuple(pieces), beside=True)
     return Branches(tuple(pieces))
 

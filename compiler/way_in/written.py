@@ -45,7 +45,7 @@ def write(
     namer.read(node for node in hung.order if node < len(net.nodes))
     types = [value.type for value in results]
     output = types[0] if len(types) == 1 else bundle(types)
-    made = folded(term(hung, namer.said), net, with_macros)
+    made = folded(term(hung, namer.said, lambda node: len(set(net.nodes[node].types)) == 1), net, with_macros)
     lines = ["ein 1", *(f"# {line}" for line in comment.splitlines()), "", f"grammar {name}", "import std", ""]
     lines += namer.declarations()
     lines += ["", f"arch {name} : {input!r} -> {output!r} = {text(made)}", ""]

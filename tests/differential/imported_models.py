@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import pairwise
 
 import torch
@@ -382,3 +383,111 @@ class Woven(nn.Module):
         b = torch.relu(self.b(a + x))
         c = self.c(a * b)
         return self.d(b) + c + a
+
+
+# --- several inputs and results, windows, stochastic depth
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.g = nn.Linear(8, 6), nn.Linear(4, 6)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.relu(self.f(x) + self.g(y)[:, None])
+
+
+class SeveralResults(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.g = nn.Linear(8, 6), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        h = torch.relu(x)
+        return self.f(h), self.g(h), h
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.layer(x, y)
+
+
+class SequenceFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        return self.layer(x.transpose(0, 1), mask).transpose(0, 1)
+
+
+class Windows(nn.Module):
+    """Attention within windows of an image whose channels come last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.proj = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, h, w, c = x.shape
+        y = self.norm(x).view(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 4, c)
+        q, k, v = self.qkv(y).reshape(-1, 4, 3, 2, c // 2).permute(2, 0, 3, 1, 4)
+        y = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(-1, 4, c))
+        return x + y.view(b, h // 2, w // 2, 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(b, h, w, c)
+
+
+class StochasticDepth(nn.Module):
+    def __init__(self, p: float = 0.25) -> None:
+        super().__init__()
+        self.f, self.keep = nn.Linear(8, 8), 1 - p
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.f(x)
+        if self.training:
+            mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(self.keep)
+            y = y * mask.div_(self.keep)
+        return x + y
+
+
+class DrawnSteps(nn.Module):
+    """A network of `size` steps, each of which reads one or two of the last ones before it."""
+
+    def __init__(self, seed: int, size: int) -> None:
+        super().__init__()
+        drawn = random.Random(seed)
+        kinds = "linear linear tanh add add mul halves cat minus".split()
+        self.steps = [
+            (drawn.choice(kinds), max(0, n - int(drawn.random() * 4)), max(0, n - int(drawn.random() * 4)))
+            for n in range(size)
+        ]
+        widths = {"linear": 8, "cat": 16}
+        self.layers = nn.ModuleList(nn.Linear(widths[k], 8) if k in widths else nn.Identity() for k, _, _ in self.steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = [x]
+        for (kind, a, b), layer in zip(self.steps, self.layers, strict=True):
+            made.append(self.step(kind, made[a], made[b], layer))
+        return made[-1] + made[-2]
+
+    def step(self, kind: str, one: Tensor, other: Tensor, layer: nn.Module) -> Tensor:
+        match kind:
+            case "linear":
+                return layer(one)
+            case "tanh":
+                return torch.tanh(one)
+            case "add":
+                return one + other
+            case "mul":
+                return one * other
+            case "minus":
+                return one - other
+            case "halves":
+                a, b = one.chunk(2, -1)
+                return torch.cat((b, a * b), -1)
+            case _:
+                return layer(torch.cat((one, other), -1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import imported_models as m
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 import ein
 from ein.compiler.way_in.imported import Imported
+from ein.compiler.way_in.same import difference
 
 VIT_TAIL = (
     "conv(32, k = 4, s = 4, p = 0) >> flatten >> class_token >> pos_enc(std = 0.02) >> (residual(layer_norm(eps = 1e-6)"
@@ -90,6 +92,18 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         " >> linear(16, bias = false))",
     ),
     "dense": (m.Dense, "im[3, 8, 8]", "(clone(2) >> (identity & conv(4) >> relu) >> concat(1)) * 3"),
+    "windows": (m.Windows, "im[4, 4, 8]", ""),
+    "sequence first": (
+        m.SequenceFirst,
+        "seq[5, 8]",
+        "residual(qkv(2, true)) >> layer_norm >> residual(ffn(2, relu)) >> layer_norm",
+    ),
+    "stochastic depth": (m.StochasticDepth, "seq[5, 8]", "residual(linear(8) >> drop_path(p = 0.25))"),
+    "several results": (
+        m.SeveralResults,
+        "vec[8]",
+        "relu >> clone(3) >> (linear(6) & linear(3) & identity)",
+    ),
     "woven": (
         m.Woven,
         "vec[8]",
@@ -109,9 +123,8 @@ def given(input: str, size: int = 5) -> tuple[Tensor, ...]:
 
 def term_of(found: Imported) -> str:
     """What stands behind the `=` of the architecture, on one line and with no spaces that its layout put in."""
-    text = found.text.rpartition("\narch ")[2].partition("\n  = ")[2] or found.text.rpartition(" = ")[2]
-    text = found.text[found.text.index("\narch ") :].partition("] = ")[2] or text
-    return squeezed(text)
+    arch = found.text[found.text.index("\narch ") :]
+    return squeezed(re.split(r"[\])]\s+= ", arch, maxsplit=1)[1])
 
 
 def squeezed(text: str) -> str:
@@ -133,6 +146,28 @@ def test_model(name: str) -> None:
     assert model.training
     if term:
         assert term_of(found) == squeezed(term)
+
+
+@pytest.mark.parametrize(
+    ("make", "input"), [(m.TwoInputs, ("seq[5, 8]", "vec[4]")), (m.Decoder, ("seq[5, 8]", "seq[7, 8]"))]
+)
+def test_several_inputs(make: Callable[[], nn.Module], input: tuple[str, str]) -> None:
+    model = randomised(make())
+    found = ein.from_torch(model, f"({', '.join(input)})")
+    judged(model, found, tuple(value for each in input for value in given(each)))
+    assert "let (a, b) = identity" in found.text or make is m.TwoInputs
+
+
+def test_networks_that_are_no_trees() -> None:
+    """Steps that read any of the last ones: most need names for values."""
+    named = 0
+    for seed in range(12):
+        model = randomised(m.DrawnSteps(seed, 3 + seed))
+        found = ein.from_torch(model, "vec[8]")
+        apart = difference(model, found.build(), given("vec[8]"))
+        assert apart is None, f"{apart}\n{found.text}"
+        named += "let " in found.text
+    assert named >= 6
 
 
 def test_an_example_of_tensors_is_as_good_as_its_type() -> None:
