@@ -64,12 +64,22 @@ def _repeats(parts: list[Piece]) -> list[Piece]:
         while at + 2 * width <= len(parts):
             count = _count(said, at, width)
             if count > 1 and len(" >> ".join(said[at : at + width])) * (count - 1) > SHORT:
+                at += _opening(said, at, width, count)
                 runs = [series(parts[at + n * width : at + (n + 1) * width]) for n in range(count)]
                 parts = [*parts[:at], Times(tuple(runs)), *parts[at + count * width :]]
                 said = [*said[:at], text(parts[at]), *said[at + count * width :]]
             at += 1
         width += 1
     return parts
+
+
+def _opening(said: list[str], at: int, width: int, count: int) -> int:
+    """How much later copies as many begin with what opens branches: `add >> clone(2) >> …` is no way to begin."""
+    for later in range(width):
+        opens = said[at + later].startswith(("clone(", "split("))
+        if opens and _count(said, at + later, width) >= count:
+            return later
+    return 0
 
 
 def _count(said: list[str], at: int, width: int) -> int:

@@ -236,6 +236,7 @@ RULES: dict[str, Rule] = {
         for name in "exp log log1p expm1 sqrt rsqrt abs sign floor ceil sin cos tan sinh cosh erf".split()
     },
     **{name: _pointwise(f"F.{name}") for name in ("selu", "celu", "hardsigmoid")},
+    "zeros_like": _named("zero"),
     "elu": _own("elu", ("alpha", "alpha", 1.0)),
     "softplus": _own("softplus", ("beta", "beta", 1), ("threshold", "threshold", 20)),
     "leaky_relu": _leaky_relu,

@@ -105,7 +105,10 @@ class _Builder:
     # --- let
 
     def _let(self, start: int, end: int, inner: frozenset[int]) -> Piece:
-        return _Let(self, start, end, inner).piece()
+        before = self.names  # names hold inside of a let, and can be had again behind it
+        made = _Let(self, start, end, inner).piece()
+        self.names = before
+        return made
 
     def _fresh(self, count: int) -> list[str]:
         found = []
@@ -135,7 +138,9 @@ class _Let:
             self._name(self.start)
             bindings.append((tuple(self._names(self.start)), Leaf("identity")))
         shared = [node for node in wires.order if node in self.inner and self._is_shared(node)]
+        before = self.builder.names
         for attempt in range(2):
+            self.builder.names = before
             made = list(bindings)
             self.named = {port: name for port, name in self.named.items() if port[0] == self.start}
             if attempt:

@@ -32,6 +32,7 @@ HEAVY: dict[str, dict[str, Any]] = {
     "vit_s": {"input": "im[3, 32, 32]"},
 }
 SMALL = {"elements": 100_000, "macs": 3_000_000, "params": 200_000, "modules": 40}
+LARGE = {"elements": 2_000_000, "macs": 90_000_000, "params": 2_000_000, "modules": 9_000}
 
 
 def back(d: Derivation, passes: bool) -> Derivation:
@@ -48,10 +49,10 @@ def test_the_zoo_comes_back_as_it_is(name: str) -> None:
     assert found.cost.parameters == d.cost.parameters
 
 
-def drawn(space: str, input: str, count: int) -> Counter[str]:
+def drawn(space: str, input: str, count: int, limits: dict[str, int]) -> Counter[str]:
     """How many of the draws come back; the others are reported call by call."""
     found: Counter[str] = Counter()
-    for d in ein.load(space, input=input, limits=SMALL).samples(count, seed=5):
+    for d in ein.load(space, input=input, limits=limits).samples(count, seed=5):
         try:
             other = back(d, passes=False)
         except ein.EinError as error:
@@ -69,15 +70,20 @@ def drawn(space: str, input: str, count: int) -> Counter[str]:
 
 def test_drawn_networks_come_back() -> None:
     """What nothing depends on is gone afterwards, so a few have fewer parameters."""
-    found = drawn("einspace", "im[3, 8, 8]", 25)
+    found = drawn("einspace", "im[3, 8, 8]", 25, SMALL)
     assert found["back"] >= 24 and found["as many parameters"] >= 20, found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("space", "input"),
-    [("einspace", "im[3, 8, 8]"), ("einspace1d", "seq[16, 4]"), ("nb201", "im[3, 8, 8]"), ("darts", "im[3, 8, 8]")],
+    ("space", "input", "count"),
+    [
+        ("einspace", "im[3, 8, 8]", 150),
+        ("einspace1d", "seq[16, 4]", 100),
+        ("nb201", "im[3, 8, 8]", 12),
+        ("darts", "im[3, 8, 8]", 1),
+    ],
 )
-def test_many_drawn_networks_come_back(space: str, input: str) -> None:
-    found = drawn(space, input, 150)
-    assert found["back"] >= 140, found
+def test_many_drawn_networks_come_back(space: str, input: str, count: int) -> None:
+    found = drawn(space, input, count, LARGE if count < 100 else SMALL)
+    assert found["back"] >= 0.9 * count, found
