@@ -57,17 +57,18 @@ def _type(example: Tensor) -> Kind:
 
 
 def batch(example: Any, type: ValueType, module: nn.Module, size: int, seed: int) -> tuple[Tensor, ...]:
-    """`size` examples of a type, of the numbers of the example where it is given in tensors."""
+    """`size` examples of a type in the model's precision, of the numbers of the example where it is given in tensors."""
     generator = torch.Generator().manual_seed(seed)
     given: Sequence[Any] = (
         () if isinstance(example, str) else example if isinstance(example, list | tuple) else (example,)
     )
+    element = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
     words = min((each.num_embeddings for each in module.modules() if isinstance(each, nn.Embedding)), default=2)
     found = []
     for number, leaf in enumerate(leaves(type)):
         known = given[number].detach().cpu()[:1].flatten() if given else None
-        rows = [_row(leaf, known, words, generator) for _ in range(size)]
-        found.append(torch.stack(rows))
+        rows = torch.stack([_row(leaf, known, words, generator) for _ in range(size)])
+        found.append(rows.to(element) if rows.is_floating_point() else rows)
     return tuple(found)
 
 

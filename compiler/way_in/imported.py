@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ def imported(model: nn.Module, example: Any, name: str = "net", comment: str = "
     """Raises EinError: where the model cannot be traced, with each call that cannot be said, and where what was read
     is not the model."""
     input = typed(example)
+    if any(weight.device.type != "cpu" for weight in model.parameters()):
+        model = copy.deepcopy(model).cpu()
     inputs = batch(example, input, model, BATCH, 0)
     made = trace(model, inputs)
     net, results, problems = read(made, input)

@@ -136,7 +136,7 @@ PLAIN: list[tuple[str, str, Forward]] = [
     ("gelu_tanh", VEC, lambda m, x: F.gelu(x, approximate="tanh")),
     ("gelu_tanh", VEC, lambda m, x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
     ("gelu", VEC, lambda m, x: x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))),
-    ("clone(2) >> (identity & zero) >> add", VEC, lambda m, x: x + torch.zeros_like(x)),
+    ("residual(zero)", VEC, lambda m, x: x + torch.zeros_like(x)),
     ("square_relu", VEC, lambda m, x: F.relu(x) ** 2),
     ("relu6", VEC, lambda m, x: F.hardtanh(x, 0, 6)),
     ("mish", VEC, lambda m, x: F.mish(x)),

@@ -187,6 +187,17 @@ def test_the_module_with_its_weights() -> None:
     assert not model.training
 
 
+@pytest.mark.parametrize("element", [torch.float64, torch.bfloat16])
+def test_models_of_another_precision(element: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = m.MLP().to(element).eval()
+    found = ein.from_torch(model, "vec[12]")
+    x = torch.randn(3, 12)
+    torch.testing.assert_close(
+        found.build().double().eval()(x.double()), model.double()(x.double()), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_equal_models_give_equal_files() -> None:
     """Of two seeds: a file does not depend on the weights, other than where they show how they start."""
     texts = set()
