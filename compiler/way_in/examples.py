@@ -57,7 +57,7 @@ def _type(example: Tensor) -> Kind:
 
 
 def batch(example: Any, type: ValueType, module: nn.Module, size: int, seed: int) -> tuple[Tensor, ...]:
-    """`size` examples of a type in the model's precision, of the numbers of the example where it is given in tensors."""
+    """`size` examples of a type in the model's precision, of the numbers of an example given in tensors."""
     generator = torch.Generator().manual_seed(seed)
     given: Sequence[Any] = (
         () if isinstance(example, str) else example if isinstance(example, list | tuple) else (example,)
