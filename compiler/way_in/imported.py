@@ -30,6 +30,7 @@ from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.diagnostics import EinError, Source, fail
+from ein.grammar.notation.lexer import tokenize
 from ein.grammar.types import ValueType
 
 BATCH = 3
@@ -127,8 +128,10 @@ def _without_a_kind(net: Network, results: Sequence[Value]) -> list[Problem]:
 
 
 def _word(name: str) -> str:
-    word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", name).strip("_").lower()
-    return word if word and word[0].isalpha() else "net"
+    """A name of the language: `ResNet` is `res_net`, and a keyword is no name."""
+    word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    tokens = tokenize(Source("", word))[0]
+    return word if tokens and tokens[0].kind == "NAME" and tokens[0].end == len(word) else "net"
 
 
 def _wrong(what: str) -> EinError:

@@ -198,6 +198,15 @@ def test_models_of_another_precision(element: torch.dtype) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("ResNet", "res_net"), ("Rule", "net"), ("Conv", "conv"), ("Über", "ber"), ("_", "net"), ("X1", "x1")],
+)
+def test_the_name_of_the_architecture(name: str, word: str) -> None:
+    found = ein.from_torch(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), "vec[4]", name=name)
+    assert found.text.endswith(f"grammar {word}\nimport std\n\narch {word} : vec[4] -> vec[3] = linear(3) >> relu\n")
+
+
 def test_equal_models_give_equal_files() -> None:
     """Of two seeds: a file does not depend on the weights, other than where they show how they start."""
     texts = set()
