@@ -72,7 +72,11 @@ def _made(move: Moved | Folded, state: Mapping[str, Tensor]) -> Tensor:
     if isinstance(move, Folded):
         return _folded(move, [state[entry.name].reshape(entry.sizes) for entry in move.sources]).reshape(move.sizes)
     parts = [state[entry.name].reshape(entry.sizes) for entry in move.sources]
-    joined = parts[0] if len(parts) == 1 or not parts[0].ndim else torch.cat(parts)
+    joined = (
+        parts[0]
+        if len(parts) == 1 or not move.sizes
+        else torch.cat([part if part.ndim else part[None] for part in parts])
+    )
     if move.viewed is not None:
         joined = joined.reshape(move.viewed)
     if move.order is not None:
@@ -81,7 +85,7 @@ def _made(move: Moved | Folded, state: Mapping[str, Tensor]) -> Tensor:
 
 
 def _taken_apart(move: Moved, value: Tensor) -> list[tuple[str, Tensor]]:
-    if not move.sources[0].sizes:
+    if not move.sizes:
         return [(entry.name, value.reshape(())) for entry in move.sources]
     if move.order is not None:
         viewed = move.viewed or _joined(move)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ein.compiler.graph import Draft, InternalError, OpGraph, Port, verify
 from ein.compiler.graph_text import types_text
+from ein.compiler.made import MadeApplied, base, one_of, written
 from ein.compiler.nodes import Input, Output, Scope, Use
+from ein.compiler.passes.batched import Memory
 from ein.grammar import cfg
 from ein.grammar.check import declared_grammar
 from ein.grammar.diagnostics import Diagnostic, EinError, Source, Span, fail
 from ein.grammar.numbers import Inapplicable
-from ein.grammar.types import Tensor, ValueType, bundle, leaves
+from ein.grammar.types import Tensor, ValueType, bundle, leaves, tensor
 
 MAX_NODES = 100_000
 
@@ -23,6 +26,7 @@ _USE = re.compile(r"%(\d+) = (.+) : (.+?)(?:\s+as (\w+))?(?:\s+in (\S.*?))?\s*")
 _INPUT = re.compile(r"%(\d+) = input : (.+?)\s*")
 _OUTPUT = re.compile(r"output\(([^:]*)\) : (.+?)\s*")
 _PORT = re.compile(r"%(\d+)(?:\.(\d+))?")
+_TENSOR = re.compile(r"(\w+)\[([\d\s,()]*)\]")
 _NUMBERED = re.compile(r"(.+?)(?:\.\d+)?")
 
 
@@ -77,6 +81,20 @@ def _opening(text: str) -> int | None:
     return None
 
 
+def _as_written(type: ValueType, text: str) -> ValueType:
+    """The type with its dimensions put together as the text says, where the sizes are the same."""
+    try:
+        found = [(kind, literal_eval(f"[{sizes}]")) for kind, sizes in _TENSOR.findall(text)]
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return type
+    types = list(leaves(type))
+    shapes = [shape for _, shape in found] * (len(types) // max(len(found), 1))
+    made = [tensor(one.kind, shape, one.live, one.element) for one, shape in zip(types, shapes, strict=False)]
+    if [one.sizes for one in made] != [one.sizes for one in types]:
+        return type
+    return made[0] if len(made) == 1 else bundle(made)
+
+
 def _wrong(message: str, span: Span | None, help: str = "") -> EinError:
     return fail("E722", f"this is no operation graph: {message}", span, help=help)
 
@@ -90,6 +108,7 @@ class _Reading:
     ports: dict[Port, tuple[Port, Tensor]] = field(default_factory=dict)
     scopes: dict[tuple[str, ...], tuple[Scope, ...]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    memory: Memory = field(default_factory=Memory)
 
     def graph(self) -> OpGraph:
         ends = [row for row in self.rows if not row.use]
@@ -99,7 +118,7 @@ class _Reading:
         uses = {text: self._application(grammar, name) for text, name in self._names().items()}
         for row in self.rows:
             if row.use:
-                self._use(row, uses[row.use])
+                self._use(row, uses)
             elif row.number is not None:
                 assert grammar.input is not None
                 types = tuple(leaves(grammar.input))
@@ -115,11 +134,11 @@ class _Reading:
 
     def _names(self) -> dict[str, str]:
         """A rule for each use of an operator that occurs."""
-        return {text: f"U{at}" for at, text in enumerate(dict.fromkeys(row.use for row in self.rows if row.use))}
+        return {text: f"U{at}" for at, text in enumerate(dict.fromkeys(base(row.use) for row in self.rows if row.use))}
 
     def _grammar(self, ends: Sequence[_Row]) -> cfg.Grammar:
         """Declarations, and the uses as rules, so that the parser of the language reads them: a line for each."""
-        first = {row.use: row for row in reversed(self.rows)}
+        first = {base(row.use): row for row in reversed(self.rows)}
         rules = [(first[text], f"rule {name} = {text}") for text, name in self._names().items()]
         written = [(ends[0], f"input {ends[0].types}"), (ends[1], f"output {ends[1].types}"), *rules]
         text = "\n".join([*self.header, *(line for _, line in written)])
@@ -147,10 +166,12 @@ class _Reading:
             raise _wrong(error.reason, body.span) from None
         return grammar.application(body.overloads, given)
 
-    def _use(self, row: _Row, application: cfg.Application) -> None:
+    def _use(self, row: _Row, uses: Mapping[str, cfg.Application]) -> None:
         sources, input = self._sources(row)
         try:
-            applied = application.at(input)
+            application, applied = self._applied(row.use, input, uses)
+            if isinstance(applied, MadeApplied):
+                applied = replace(applied, output=_as_written(applied.output, row.types))
             _ = applied.checked_body
         except Inapplicable as error:
             raise _wrong(f"`{row.use}` {error.reason}", row.span) from None
@@ -161,6 +182,20 @@ class _Reading:
             raise _wrong(f"`{row.use}` gives {types_text(use.outputs)} here, and the line says {row.types}", row.span)
         assert row.number is not None
         self._give(row.number, self.draft.add(use, sources), use.outputs)
+
+    def _applied(
+        self, text: str, input: ValueType, uses: Mapping[str, cfg.Application]
+    ) -> tuple[cfg.Application, cfg.Applied]:
+        """An operator as a file declares it, or of several copies, of which one is applied first."""
+        said = written(text)
+        if said is None:
+            return uses[text], uses[text].at(input)
+        types = one_of(said, list(leaves(input)))
+        one = self._applied(said.base, types[0] if len(types) == 1 else bundle(types), uses)
+        found = self.memory.written(Use(*one, ""), said, list(leaves(input)))
+        if found is None:
+            raise Inapplicable("is not written for several copies")
+        return found
 
     def _give(self, written: int, number: int, types: Sequence[Tensor]) -> None:
         """A number may be written anew: what reads it later reads the last one."""

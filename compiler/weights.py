@@ -70,8 +70,8 @@ class Moved:
     """An entry of a rewritten graph, made of entries of the graph before.
 
     The sources are laid one behind the other along their first axis; that is viewed as `viewed`, the axes of which are
-    put in the order `order` (None: as they are), and given the shape `sizes`. Of several numbers, which have no axes,
-    there is only the first: they are alike (`num_batches_tracked`).
+    put in the order `order` (None: as they are), and given the shape `sizes`. Numbers without an axis get one; but
+    where the result has no axes either there is only the first: they are alike (`num_batches_tracked`).
     """
 
     sources: tuple[Entry, ...]

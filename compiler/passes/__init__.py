@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ein.compiler.graph import OpGraph, verify
 from ein.compiler.passes.activations import remove_idle_activations
 from ein.compiler.passes.attention import fuse_attention
+from ein.compiler.passes.batching import batch_copies
 from ein.compiler.passes.common import share_common
 from ein.compiler.passes.convolution import fuse_convolutions
 from ein.compiler.passes.detours import remove_detours
@@ -43,6 +44,7 @@ PIPELINE = (
     Pass("pairs", join_pairs),
     Pass("activations", remove_idle_activations),
     Pass("common", share_common),
+    Pass("batching", batch_copies),
 )
 """In the order in which they run."""
 

@@ -105,6 +105,16 @@ def _response_norm(a: Arguments, x: Sizes) -> Facts:
     return Facts(x)
 
 
+def _layer_norm(a: Arguments, x: Sizes) -> Facts:
+    shape = a["normalized_shape"]
+    need(isinstance(shape, tuple), "F.layer_norm takes the sizes of the last axes: `(h, w)`")
+    need(
+        0 < len(shape) <= len(x) and x[-len(shape) :] == shape,
+        f"F.layer_norm over {list(shape)} is applied to {list(x)}",
+    )
+    return Facts(x)
+
+
 def _hardtanh(a: Arguments, x: Sizes) -> Facts:
     need(a["min_val"] < a["max_val"], f"`min_val` {a['min_val']} is not below `max_val` {a['max_val']}")
     return Facts(x)
@@ -172,6 +182,7 @@ FUNCTIONS: Mapping[str, Row] = {
             (("size", "int", REQUIRED), ("alpha", "real", 1e-4), ("beta", "real", 0.75), ("k", "real", 1.0)),
             _response_norm,
         ),
+        Row("F.layer_norm", (("normalized_shape", "size", REQUIRED), ("eps", "real", 1e-5)), _layer_norm),
         Row("F.leaky_relu", (("negative_slope", "real", 0.01),), _same),
         Row("F.elu", (("alpha", "real", 1.0),), _same),
         Row("F.celu", (("alpha", "real", 1.0),), _celu),

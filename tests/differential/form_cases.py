@@ -592,6 +592,12 @@ FUNCTIONS: dict[str, Form] = {
         IM,
         lambda x: F.local_response_norm(x, 3, k=2),
     ),
+    "F.layer_norm": (
+        op("im[c, h, w] -> im[c, h, w]", "F.layer_norm(x, (h, w), eps = 1e-3)"),
+        "f",
+        IM,
+        lambda x: F.layer_norm(x, (6, 8), eps=1e-3),
+    ),
     "F.celu": (op(SAME, "F.celu(x, alpha = 2)"), "f", SEQ, lambda x: F.celu(x, 2.0)),
     "F.hardtanh": (op(SAME, "F.hardtanh(x, -0.5, 2)"), "f", SEQ, lambda x: x.clamp(-0.5, 2)),
 }

@@ -426,7 +426,7 @@ def test_broken_paddings_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         ("linear(22) >> norm", ["im2col(3, p = 1)", "linear(22)", "norm"]),
         ("linear(22) >> permute((2, 1))", ["conv(22)", "rearranged"]),
         ("linear(22) >> norm >> col2im", ["conv(22)", "layer_norm"]),
-        ("clone(2) >> linear(10) ^ 2 >> add", ["conv(10)", "flatten", "conv(10)", "flatten", "add"]),
+        ("clone(2) >> linear(10) ^ 2 >> add", ["conv(10) ^ 2 shared", "flatten ^ 2 in 1", "add of 2 in 2"]),
         ("clone(2) >> linear(11) ^ 2 >> add", ["im2col(3, p = 1)", "linear(11)", "linear(11)", "add"]),
         ("clone(2) >> (linear(36) & identity) >> add", ["im2col(3, p = 1)", "linear(36)", "add"]),
         ("relu >> linear(4) >> col2im", ["relu", "conv(4)"]),
