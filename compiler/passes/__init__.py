@@ -67,15 +67,17 @@ def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = 
     weights: Moves = ()
     if checked:
         verify(graph)
-    waiting = deque(passes)
-    while waiting:
-        step = waiting.popleft()
+    last = [step for step in passes if step.rewrite is batch_copies]  # what others see one by one is gone then
+    waiting = deque(step for step in passes if step not in last)
+    while waiting or last:
+        step = waiting.popleft() if waiting else last.pop()
         before = graph
         graph, moved = step.rewrite(before)
         if graph is before:
             continue
         weights += moved
-        waiting.extend(each for each in passes if each not in waiting)
+        if step.rewrite is not batch_copies:
+            waiting.extend(each for each in passes if each not in waiting and each.rewrite is not batch_copies)
         if checked:
             verify(graph)
     return Rewritten(graph, weights)
