@@ -7,6 +7,7 @@ from itertools import count
 
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
+from ein.compiler.made import MadeApplied
 from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.dataflow import replayed
@@ -32,7 +33,11 @@ def fuse_rearrangements(graph: OpGraph) -> Rewritten:
 
 
 def _fuse(graph: OpGraph) -> Rewritten:
-    found = {number: steps for number, node in graph.uses() if (steps := rearranging(node)) is not None}
+    found = {
+        number: steps
+        for number, node in graph.uses()
+        if not isinstance(node.applied, MadeApplied) and (steps := rearranging(node)) is not None
+    }
     pairs = [(number, graph.sources(number)[0]) for number in found]
     if not any(source.node in found for _, source in pairs):
         return Rewritten(graph)
