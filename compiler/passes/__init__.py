@@ -67,7 +67,7 @@ def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = 
     weights: Moves = ()
     if checked:
         verify(graph)
-    last = [step for step in passes if step.rewrite is batch_copies]  # what others see one by one is gone then
+    last = [step for step in passes if step.rewrite is batch_copies]  # others see uses one by one
     waiting = deque(step for step in passes if step not in last)
     while waiting or last:
         step = waiting.popleft() if waiting else last.pop()
@@ -76,8 +76,8 @@ def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = 
         if graph is before:
             continue
         weights += moved
-        if step.rewrite is not batch_copies:
-            waiting.extend(each for each in passes if each not in waiting and each.rewrite is not batch_copies)
+        waiting.extend(each for each in passes if each not in waiting and each.rewrite is not batch_copies)
+        last = [each for each in passes if each.rewrite is batch_copies]
         if checked:
             verify(graph)
     return Rewritten(graph, weights)
