@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ein.compiler.copying import Layout
 from ein.grammar.bodies.tensors import Body
@@ -30,6 +31,11 @@ class MadeApplication(Application):
     @cached_property
     def text(self) -> str:
         return self.shown
+
+    @cached_property
+    def forms(self) -> tuple[tuple[Operator, dict[str, Any]], ...]:
+        """It fits what it was made for, and nothing else."""
+        return ()
 
 
 _NONE = Body((), (), 0, 0)
