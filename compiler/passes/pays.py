@@ -1,4 +1,4 @@
-"""What it is worth to compute several uses of an operator at once, as measured: docs/decisions/0008-batching.md.
+"""What it is worth to compute several uses of an operator at once, as measured: docs/decisions/0010-batching.md.
 
 Torch takes some time for each call, forward and back; that is saved for all copies but one. What may cost more is
 a product with one matrix for each copy, a scale and a shift that a layer had inside, a convolution of many groups,
