@@ -124,7 +124,7 @@ def _application(graph: OpGraph, chain: Chain, after: Sequence[Step], node: Use)
     if plain and not chain.causal and len({type.kind for type in (*types, node.outputs[0])}) == 1:
         return standard.application("attention", ("scale", chain.scale if chain.scale != 1 else 1))
     text = declared("attention", list(zip("qkv", types, strict=True)), node.outputs[0], _body(chain, laid))
-    return _attend(chain, written := standard.written(text), bundle(types)) or written
+    return None if text is None else _attend(chain, written := standard.written(text), bundle(types)) or written
 
 
 def _attend(chain: Chain, written: Application, given: ValueType) -> Application | None:

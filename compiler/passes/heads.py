@@ -101,7 +101,10 @@ def _joined(graph: OpGraph, shown: dict[Port, View], number: int, node: Use) -> 
     texts += ["is_causal = true"] if given["is_causal"] else []
     types = [graph.type(port) for port in ports]
     body = behind.of(f"{ATTENTION}({', '.join(texts)})")
-    application = standard.written(declared("attention", list(zip("qkv", types, strict=True)), node.outputs[0], body))
+    text = declared("attention", list(zip("qkv", types, strict=True)), node.outputs[0], body)
+    if text is None:
+        return None
+    application = standard.written(text)
     return Use(application, application.at(bundle(types)), node.key, node.span, node.path), ports
 
 

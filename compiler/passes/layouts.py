@@ -96,9 +96,15 @@ def _parted(atoms: Atoms, sizes: Sizes) -> list[tuple[int, int]] | None:
     return found
 
 
-def declared(name: str, inputs: Sequence[tuple[str, Tensor]], output: Tensor, body: str) -> str:
-    """An operator for tensors of just these types, and their kinds; `name` and a digest of all this is its name."""
-    kinds = {type.kind: type for type in (*(type for _, type in inputs), output)}
+def declared(name: str, inputs: Sequence[tuple[str, Tensor]], output: Tensor, body: str) -> str | None:
+    """An operator for tensors of just these types, and their kinds; `name` and a digest of all this is its name.
+
+    None where tensors of one kind differ in their axes, as copies in one tensor do: no text can say both.
+    """
+    types = (*(type for _, type in inputs), output)
+    kinds = {type.kind: type for type in types}
+    if any(len(kinds[type.kind].sizes) != len(type.sizes) for type in types):
+        return None
     lines = [
         f"type {kind}[{', '.join(f'a{at}' for at in range(len(t.sizes)))}]{_element(t)}" for kind, t in kinds.items()
     ]

@@ -51,6 +51,7 @@ class Map:
             return Use(*known, self.node.key, self.node.span, self.node.path)
         said = ", ".join(f"{name} = {_literal(value)}" for name, value in arguments.items())
         text = declared(LAYERS[self.layer.name], [("x", given)], output, f"{self.layer.name}({said})(x)")
+        assert text is not None, "a layer keeps the number of axes"
         application = standard.written(text)
         return Use(application, application.at(given), self.node.key, self.node.span, self.node.path)
 

@@ -90,6 +90,8 @@ def _joined(graph: OpGraph, number: int, between: list[int], steps: list[Step]) 
         draft.bypass(number, [port])
     else:
         text = declared("rearranged", [("x", given)], node.outputs[0], found.of("x"))
+        if text is None:
+            return None
         application = standard.written(text)
         applied = application.at(given)
         if len(applied.body.steps) > len(steps) + 1:

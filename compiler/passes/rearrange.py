@@ -86,7 +86,10 @@ def _one(node: Use, given: Tensor, steps: list[Step], alone: bool) -> _One | Non
     found = layout(view, given.sizes, (f"a{number}" for number in count()))
     if found is None or found.is_plain:
         return None
-    application = standard.written(declared("rearranged", [("x", given)], node.outputs[0], found.of("x")))
+    text = declared("rearranged", [("x", given)], node.outputs[0], found.of("x"))
+    if text is None:
+        return None
+    application = standard.written(text)
     applied = application.at(given)
     own = list(applied.body.steps[1:])
     if len(own) > len(steps):

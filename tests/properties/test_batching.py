@@ -337,3 +337,13 @@ def test_batching_is_last() -> None:
     found = optimise(graph_of(f"clone(4) >> ({block}) ^ 4 >> add", "im[3, 6, 6]")).graph
     assert names(found) == ["conv", "norm", "add"]
     assert PIPELINE[-1].rewrite is batch_copies
+
+
+def test_other_passes_leave_copies_in_one_tensor_alone() -> None:
+    """Its kind is that of one copy, with an axis more: no operator can be written that goes between the two."""
+    graph = graph_of(
+        "im2col(1) >> split(4, 1) >> norm ^ 4 >> concat(1) >> leaky_relu >> permute((2, 1))", "im[3, 8, 8]"
+    )
+    found = optimise(graph)
+    assert any(isinstance(node.application, MadeApplication) for _, node in found.graph.uses())
+    assert_exact(graph, found)
