@@ -27,6 +27,7 @@ from ein.compiler.source import (
     Row,
     number,
 )
+from ein.compiler.symbols import real
 from ein.grammar.bodies.elements import COMPARISONS, is_truth
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.bodies.vetted import FUNCTIONS, LAYERS, Required
@@ -53,6 +54,8 @@ def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Exp
             return Expression(text, UNARY if text.startswith("-") else ATOM)
         case "host":
             return application(step, attribute)
+        case "call":
+            return Expression(Group(f"self.{attribute}", tuple(map(Hole, range(len(operands))))))
         case "layer":
             applied = Group(f"self.{attribute}", tuple(map(Hole, range(len(operands)))))
             return Expression(Row((applied, "[0]")) if LAYERS[step.name].several_results else applied)
@@ -207,7 +210,7 @@ def _where(step: Step, operands: Sequence[Step]) -> Expression:
     rest: list[Doc] = [Hole(1), Hole(2)]
     for i, operand in enumerate(operands):
         if i and operand.op == "number" and step.element != "int":
-            rest[i - 1] = number(float(operand.argument("value")))
+            rest[i - 1] = number(real(operand.argument("value")))
     return Expression(Group("torch.where", (condition, *rest)))
 
 

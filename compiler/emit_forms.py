@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ein.compiler.source import ATOM, COMPARISON, PRODUCT, Doc, Expression, Group, Hole, Row, number
+from ein.compiler.symbols import Whole
 from ein.grammar.bodies.elements import is_truth
 from ein.grammar.bodies.tensors import Step
 
@@ -71,7 +72,7 @@ def _view(step: Step, operand: Step) -> Expression:
         case "permute":
             return _permute(step)
         case "unflatten":
-            return method("unflatten", str(axis_of(step, step.argument("axis"))), str(step.argument("sizes")))
+            return method("unflatten", str(axis_of(step, step.argument("axis"))), _parts(step.argument("sizes")))
         case "flatten":
             first, last = step.argument("first"), step.argument("last")
             to_the_end = last == len(operand.sizes) - 1
@@ -89,6 +90,12 @@ def _view(step: Step, operand: Step) -> Expression:
             return Expression(Group(beside, ("-1", str(step.argument("count")), *rest)))
         case _:
             return method("expand", Row((Hole(1, ATOM), ".shape[0]")), *["-1"] * len(step.sizes))
+
+
+def _parts(sizes: tuple[int, ...]) -> str:
+    """Of what is split; torch finds the last one that has a name itself."""
+    named = [at for at, size in enumerate(sizes) if isinstance(size, Whole)]
+    return str(tuple("?" if at in named[-1:] else size for at, size in enumerate(sizes))).replace("'?'", "-1")
 
 
 def _permute(step: Step) -> Expression:

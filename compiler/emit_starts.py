@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
+from ein.compiler.blocks import Block, Item, Part
 from ein.compiler.emit_body import layer
 from ein.compiler.emit_host import construction
 from ein.compiler.fillings import arguments, made
 from ein.compiler.forward import Forward, forward
-from ein.compiler.graph import OpGraph
 from ein.compiler.naming import Naming
-from ein.compiler.program import Program, Slot, start_program
+from ein.compiler.modules import module
+from ein.compiler.program import Program, Slot, home_of, start_program
 from ein.compiler.source import ATOM, Doc, Group, Row, layout
 from ein.compiler.weights import Slot as Kept
+from ein.compiler.structures import Structure
 from ein.compiler.weights import Start, slots, start
 from ein.grammar.bodies.tensors import Body
 
@@ -22,26 +24,45 @@ _FRESH = frozenset(("pointwise", "reduce", "einsum", "along", "concat", "stack",
 """Steps whose result shares no memory with their operands."""
 
 
-def constructor(graph: OpGraph, live: Set[Slot], names: Mapping[Slot, str], constants: Iterable[str] = ()) -> list[str]:
-    """The lines of `__init__`, none where nothing is kept; `live` are the slots that `forward` reads, and
-    `constants` the lines of what is computed once."""
-    rows: list[str] = []
+def constructor(
+    block: Block, live: Set[Slot], names: Mapping[Slot, str], constants: Iterable[str], classes: Mapping[Structure, str]
+) -> list[str]:
+    """The lines of `__init__`, none where nothing is kept; `live` are the slots that `forward` reads, `constants` the
+    lines of what is computed once, `classes` the names of classes."""
+    given = block.parameters.given
+    rows = [f"        self.{parameter.name} = {parameter.name}" for parameter in given if parameter.runs]
     done: set[Slot] = set()
     keys: set[str] = set()
-    for _, node in graph.uses():
-        if node.key in keys:
+    for number, item in sorted(enumerate(block.items), key=lambda pair: _when(pair[1])):
+        if isinstance(item, Part):
+            if item.key not in keys:
+                keys.add(item.key)
+                rows += _part(item, live, names, done)
             continue
-        keys.add(node.key)
-        body = node.applied.body
-        fresh: dict[tuple[int, ...], str | None] = {}
-        for slot in slots(body):
-            home = slot.home(node.key)
-            if home not in done:
-                fresh[slot.path] = names[home] if home in live else None
-                done.add(home)
-        rows += _rows(body, fresh)
+        home = home_of(item, number)
+        if home in live and home not in done:
+            done.add(home)
+            rows += layout(f"self.{names[home]} = ", module(item, classes), "", _INDENT)
     rows += constants
-    return ["    def __init__(self):", "        super().__init__()", *rows, ""] if rows else []
+    if not rows and not given:
+        return []
+    signature = layout("def __init__", Group("", ("self", *(each.name for each in given))), ":", 4)
+    return [*signature, "        super().__init__()", *rows, ""]
+
+
+def _when(item: Item) -> int:
+    """What keeps nothing can be built at any time."""
+    return -1 if item.built is None else item.built
+
+
+def _part(part: Part, live: Set[Slot], names: Mapping[Slot, str], done: set[Slot]) -> Iterator[str]:
+    fresh: dict[tuple[int, ...], str | None] = {}
+    for slot in slots(part.body):
+        home = slot.home(part.key)
+        if home not in done:
+            fresh[slot.path] = names[home] if home in live else None
+            done.add(home)
+    return _rows(part.body, fresh)
 
 
 def _rows(body: Body, names: Mapping[tuple[int, ...], str | None]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from math import prod
 
 from ein.compiler.source import Doc, Expression, Group, Row
 from ein.compiler.source import number as literal
+from ein.compiler.symbols import real
 from ein.compiler.weights import Sizes, Start, start
 from ein.grammar.bodies.tensors import Step
 
@@ -17,7 +18,7 @@ def made(begin: Start, sizes: Sizes) -> Group:
         case Start("constant", (0.0 | 1.0 as value,)):
             return Group("torch.ones" if value else "torch.zeros", shape)
         case Start("constant", (value,)):
-            return Group("torch.full", (str(sizes), literal(float(value))))
+            return Group("torch.full", (str(sizes), literal(real(value))))
         case Start("normal", (0.0, 1.0)):
             return Group("torch.randn", shape)
         case _:

@@ -26,7 +26,8 @@ MAX_TARGETS = 4
 _FREE = ("weight", "buffer", "number")
 """Steps that are written wherever they are used, however often."""
 
-_NAMES = ("x", "y", "z", "u", "v", "w")
+_AROUND_CALLS = ("pointwise", "concat", "stack")
+"""Steps that stand on one line with a module of ours that they read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,11 @@ class _Writer:
         """Of what a step is a part, if it is one."""
         if step.op == "part":
             return step.inputs[0], step.argument("axis"), step.name, step.argument("of")
-        source = self.program.step(step.inputs[0]).op if step.op == "item" else ""
-        return (step.inputs[0], -1, source, _SEVERAL[source]) if source in _SEVERAL else None
+        if step.op != "item":
+            return None
+        source = self.program.step(step.inputs[0])
+        count = source.argument("results") if source.op == "call" else _SEVERAL.get(source.op)
+        return None if count is None else (step.inputs[0], -1, source.op, count)
 
     def _named(self) -> set[int]:
         """Values that need a name: states, and what is read across the edge of a loop."""
@@ -162,6 +166,8 @@ class _Writer:
     def run(self) -> Forward:
         for number, raw in self.raw.items():
             value = self.program.values[number]
+            if value.step.op not in _AROUND_CALLS:
+                self._name([source for source in dict.fromkeys(raw.operands) if self._is_waiting_call(source)])
             if self._is_divided(number):
                 self._divide(number)
             elif value.step.op == "scan":
@@ -175,6 +181,9 @@ class _Writer:
         returned = tuple(map(self._read, results))
         order = tuple(sorted(self.lines))
         return Forward(tuple(self.lines[number] for number in order), order, returned, tuple(map(self._sizes, results)))
+
+    def _is_waiting_call(self, number: int) -> bool:
+        return number in self.waiting and self.program.step(number).op == "call"
 
     def _read(self, number: int) -> Expression:
         return self._inlined(_Raw(Expression(Hole(0)), (number,)))

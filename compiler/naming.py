@@ -32,8 +32,12 @@ def several(results: Sequence[Expression], indent: int) -> Doc:
 
 
 def shape(sizes: Sizes) -> str:
-    """`64 x 32 x 32`."""
-    return " x ".join(map(str, sizes)) or "a number"
+    """`64 x 32 x 32`, `channels x height/2 x 4*length`."""
+    return " x ".join(map(_size, sizes)) or "a number"
+
+
+def _size(size: int) -> str:
+    return str(size).replace("self.", "").replace(" // ", "/").replace(" * ", "*").replace(" + ", "+")
 
 
 class Naming:

@@ -1,4 +1,4 @@
-"""A graph as one list of steps, in which wires are gone: every value says which values it is made of.
+"""What a class computes as one list of steps, in which wires are gone: every value says which values it is made of.
 
 A scan is written out as one of its steps. The values inside have its number as `loop`; those that it walks along
 are steps `each`, its states as a step finds them are steps `carried` (which stand before the loop and are what the
@@ -15,14 +15,18 @@ from itertools import count
 from typing import TypeAlias
 
 from ein.compiler.emit_body import cast
-from ein.compiler.graph import OpGraph, Port
-from ein.compiler.nodes import Input, Use
+from ein.compiler.blocks import Block, Call, Part, Run
+from ein.compiler.graph import Port
+from ein.compiler.structures import GIVEN
 from ein.compiler.weights import slots, start
 from ein.grammar.bodies.elements import COMPARISONS, is_truth
 from ein.grammar.bodies.tensors import Body, Step
 
 Slot: TypeAlias = tuple[str, str]
-"""Where weights are kept: see `ein.compiler.weights.Slot.home`."""
+"""Where weights are kept: see `ein.compiler.weights.Slot.home`; where a module is, see `home_of`."""
+
+CALLED = "called"
+"""Where modules of classes of ours are kept; no key of a use is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Value:
     in_order: bool = False
     """It changes what the network keeps, or draws, and another value does too: their order matters."""
     loop: int | None = None
+    origin: int = -1
+    """The item of the class that it comes from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +65,30 @@ class Program:
         return frozenset(found)
 
 
-def program(graph: OpGraph) -> Program:
-    """The values of a graph, in the order of its nodes."""
-    keys = Counter(node.key for _, node in graph.uses())
+def program(block: Block) -> Program:
+    """The values of a class, in the order of its items."""
+    keys = Counter(item.key for item in block.items if isinstance(item, Part))
+    instances = Counter(item.keys for item in block.items if isinstance(item, Call))
     made = _Flattening({key for key, count in keys.items() if count > 1})
-    at: dict[Port, int] = {}
-    inputs: tuple[int, ...] = ()
-    results: tuple[int, ...] = ()
-    for number, node in graph.nodes():
-        sources = [at[source] for source in graph.sources(number)]
-        match node:
-            case Input(types):
-                found = inputs = tuple(made.add(Step("input", (), leaf.sizes, element=leaf.element)) for leaf in types)
-            case Use():
-                found = made.use(node, sources)
-            case _:
-                results = tuple(sources)
+    inputs = tuple(made.add(Step("input", (), sizes, element=element)) for sizes, element in block.inputs)
+    at = {Port(GIVEN, port): value for port, value in enumerate(inputs)}
+    for number, item in enumerate(block.items):
+        made.origin = number
+        sources = [made.unread() if source is None else at[source] for source in item.sources]
+        match item:
+            case Part():
+                found = made.use(item, sources)
+            case Call():
+                found = made.call(item, number, sources, bool(item.keys) and instances[item.keys] > 1)
+            case Run():
+                found = made.call(item, number, sources, False)
         at |= {Port(number, port): value for port, value in enumerate(found)}
-    return Program(tuple(made.values), inputs, results)
+    return Program(tuple(made.values), inputs, tuple(at[port] for port in block.results))
+
+
+def home_of(item: Call | Run, number: int) -> Slot:
+    """Where a module is kept: by the keys of what is in it if others share them, else by its place."""
+    return (CALLED, " ".join(item.keys)) if isinstance(item, Call) and item.keys else (CALLED, str(number))
 
 
 def start_program(body: Body) -> tuple[Program, tuple[int, ...]]:
@@ -100,13 +112,31 @@ class _Flattening:
         self.casts: dict[tuple[int | None, int], int] = {}
         self.loop: int | None = None
         self.loops = count()
+        self.origin = -1
 
-    def use(self, node: Use, sources: list[int]) -> tuple[int, ...]:
+    def use(self, part: Part, sources: list[int]) -> tuple[int, ...]:
         """The values of the results."""
-        body = node.applied.body
-        homes = {slot.path: slot.home(node.key) for slot in slots(body)}
-        local = self.body(body.steps, sources, homes, node.key)
+        body = part.body
+        homes = {slot.path: slot.home(part.key) for slot in slots(body)}
+        local = self.body(body.steps, sources, homes, part.key)
         return tuple(self._number(local[result]) for result in body.results)
+
+    def call(self, item: Call | Run, number: int, sources: list[int], in_order: bool) -> tuple[int, ...]:
+        """The values of the results of a module; of several the module gives a tuple."""
+        count = len(item.outputs)
+        sizes, element = item.outputs[0]
+        step = Step("call", tuple(sources), sizes, arguments=(("results", count),), element=element)
+        made = self.add(step, home_of(item, number), in_order)
+        if count == 1:
+            return (made,)
+        return tuple(
+            self.add(Step("item", (made,), sizes, arguments=(("which", which),), element=element))
+            for which, (sizes, element) in enumerate(item.outputs)
+        )
+
+    def unread(self) -> int:
+        """Stands for what no result depends on."""
+        return self.add(Step("input", (), ()))
 
     def body(
         self,
@@ -200,5 +230,5 @@ class _Flattening:
 
     def add(self, step: Step, slot: Slot | None = None, in_order: bool = False) -> int:
         """The number of a new value."""
-        self.values.append(Value(step, slot, in_order, self.loop))
+        self.values.append(Value(step, slot, in_order, self.loop, self.origin))
         return len(self.values) - 1

@@ -1,0 +1,300 @@
+"""The nodes of a graph by the rules and macros that they stand in: a tree, in an order in which each part can be
+computed as a whole.
+
+Wires are gone here: who reads an identity reads what it was given. So is what no result depends on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import TypeAlias
+
+from ein.compiler.graph import OpGraph, Port
+from ein.compiler.nodes import Input, Scope, Use
+from ein.compiler.template import Template, Templates
+from ein.compiler.weights import slots
+
+Item: TypeAlias = "int | Region"
+
+MIN_NAME = 3
+"""Letters of a name that says something."""
+
+MAX_DEPTH = 64
+"""Of scopes in scopes; what is deeper stands in the last of them."""
+
+
+@dataclass(slots=True, eq=False)
+class Region:
+    """What stands under one scope, and the whole graph at the root.
+
+    `inputs` are the ports outside that it reads, in the order in which it does, and `outputs` those inside that
+    something outside reads. `first` is its place in the order of the graph.
+    """
+
+    scope: Scope | None
+    name: str
+    parent: Region | None
+    depth: int
+    first: int
+    items: list[Item] = field(default_factory=list)
+    inputs: dict[Port, int] = field(default_factory=dict)
+    outputs: dict[Port, None] = field(default_factory=dict)
+    is_whole: bool = True
+    """Whether it can be a module of its own: its weights are built one after another, and no one else has them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flow:
+    """`sources` of each live node without wires (None where nothing live reads it), and its live results.
+
+    `keeps` are the nodes with weights, by the place of their key in the order in which weights are built.
+    """
+
+    graph: OpGraph
+    templates: Templates
+    order: tuple[int, ...]
+    sources: dict[int, tuple[Port | None, ...]]
+    live: dict[int, tuple[int, ...]]
+    results: tuple[Port, ...]
+    keeps: dict[int, int]
+    shared: frozenset[str]
+    """Keys of several uses."""
+
+    def use(self, number: int) -> Use:
+        found = self.graph.node(number)
+        assert isinstance(found, Use)
+        return found
+
+
+def flow(graph: OpGraph) -> Flow:
+    templates = Templates()
+    origin: dict[Port, Port] = {}
+    given: dict[int, tuple[Port, ...]] = {}
+    parts: dict[int, Template] = {}
+    for number, node in graph.nodes():
+        sources = given[number] = tuple(origin[source] for source in graph.sources(number))
+        if isinstance(node, Use):
+            parts[number] = part = templates.of(node.applied)[0]
+            for port, alias in enumerate(part.aliases):
+                origin[Port(number, port)] = Port(number, port) if alias is None else sources[alias]
+        elif isinstance(node, Input):
+            origin |= {Port(number, port): Port(number, port) for port in range(len(node.outputs))}
+    live, sources = _live(graph, given, parts)
+    order = tuple(number for number in graph.order if number in live)
+    keys = Counter(graph.node(number).key for number in order if _keeps(graph, number))  # type: ignore[union-attr]
+    places = {key: place for place, key in enumerate(keys)}
+    keeps = {number: places[graph.node(number).key] for number in order if _keeps(graph, number)}  # type: ignore[union-attr]
+    shared = frozenset(key for key, count in keys.items() if count > 1)
+    return Flow(graph, templates, order, sources, live, given[graph.output], keeps, shared)
+
+
+def _keeps(graph: OpGraph, number: int) -> bool:
+    node = graph.node(number)
+    return isinstance(node, Use) and bool(slots(node.applied.body))
+
+
+def _live(
+    graph: OpGraph, given: dict[int, tuple[Port, ...]], parts: dict[int, Template]
+) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[Port | None, ...]]]:
+    """The results of each node that something depends on, and what these are made of."""
+    wanted: dict[int, set[int]] = defaultdict(set)
+    for port in given[graph.output]:
+        wanted[port.node].add(port.port)
+    live: dict[int, tuple[int, ...]] = {}
+    sources: dict[int, tuple[Port | None, ...]] = {}
+    for number in reversed(graph.order):
+        if number not in wanted or number not in parts:
+            continue
+        live[number] = tuple(sorted(wanted[number]))
+        read = frozenset().union(*(parts[number].reads[result] for result in live[number]))
+        sources[number] = tuple(port if at in read else None for at, port in enumerate(given[number]))
+        for port in sources[number]:
+            if port is not None:
+                wanted[port.node].add(port.port)
+    return live, sources
+
+
+def tree(found: Flow) -> list[Region]:
+    """The regions of a graph, each after the one around it; the first is all of it.
+
+    Scopes whose nodes cannot be computed as a whole (something outside needs one of them and is needed by another)
+    are left out, and their nodes stand one level higher.
+    """
+    dissolved: set[Scope] = set()
+    while True:
+        regions, home = _grown(found, dissolved)
+        edges = _wired(found, home, regions[0])
+        stuck = {scope for region in regions for scope in _arranged(region, edges.get(region))}
+        if not stuck:
+            regions = _collapsed(regions)
+            _weigh(found, regions)
+            return regions
+        dissolved |= stuck
+
+
+def _grown(found: Flow, dissolved: set[Scope]) -> tuple[list[Region], dict[int, Region]]:
+    root = Region(None, "", None, 0, 0)
+    regions, home = [root], {}
+    at: dict[tuple[Scope, ...], Region] = {}
+    for place, number in enumerate(found.order):
+        path = found.use(number).path
+        region = at.get(path)
+        if region is None:
+            region = root
+            for depth, scope in enumerate(path[:MAX_DEPTH]):
+                if scope not in dissolved:
+                    region = _child(at, path[: depth + 1], scope, region, place, regions)
+            at[path] = region
+        region.items.append(number)
+        home[number] = region
+    return regions, home
+
+
+def _child(
+    at: dict[tuple[Scope, ...], Region],
+    path: tuple[Scope, ...],
+    scope: Scope,
+    parent: Region,
+    place: int,
+    regions: list[Region],
+) -> Region:
+    known = at.get(path)
+    if known is None:
+        known = at[path] = Region(scope, scope.label.partition("(")[0], parent, parent.depth + 1, place)
+        parent.items.append(known)
+        regions.append(known)
+    return known
+
+
+def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, dict[Item, set[Item]]]:
+    """What each item of a region reads of the others, and into the regions what they read and give."""
+    edges: dict[Region, dict[Item, set[Item]]] = defaultdict(lambda: defaultdict(set))
+    for number in found.order:
+        here = home[number]
+        for source in found.sources[number]:
+            if source is None:
+                continue
+            there = home.get(source.node, root)
+            above = here if there is here else _meeting(here, there)
+            reader: Item = number
+            while here is not above:
+                here.inputs.setdefault(source, len(here.inputs))
+                reader, here = here, _parent(here)
+            if source.node in home:
+                edges[above][reader].add(_left(source, there, above))
+            here = home[number]
+    for port in found.results:
+        if port.node in home:
+            _left(port, home[port.node], root)
+    return edges
+
+
+def _left(port: Port, region: Region, above: Region) -> Item:
+    """The item of `above` that a port is in; each region below gets it as an output."""
+    item: Item = port.node
+    while region is not above:
+        region.outputs[port] = None
+        item, region = region, _parent(region)
+    return item
+
+
+def _meeting(one: Region, other: Region) -> Region:
+    """The innermost region around both."""
+    while one is not other:
+        if one.depth >= other.depth:
+            one = _parent(one)
+        else:
+            other = _parent(other)
+    return one
+
+
+def _parent(region: Region) -> Region:
+    assert region.parent is not None
+    return region.parent
+
+
+def _arranged(region: Region, edges: dict[Item, set[Item]] | None) -> set[Scope]:
+    """Puts the items in an order in which each is after what it reads, in place; the scopes for which there is none."""
+    if edges is None:
+        return set()
+    place = {item: at for at, item in enumerate(region.items)}
+    if all(place[source] < place[item] for item, sources in edges.items() for source in sources):
+        return set()
+    order = _sorted(len(region.items), [(place[s], place[item]) for item, sources in edges.items() for s in sources])
+    if len(order) == len(region.items):
+        region.items = [region.items[at] for at in order]
+        return set()
+    left = set(range(len(region.items))) - set(order)
+    back = [(place[item], place[s]) for item, sources in edges.items() for s in sources if {place[s], place[item]} <= left]
+    behind = set(_sorted(len(region.items), back))
+    stuck = [region.items[at] for at in sorted(left - behind)]
+    return {item.scope for item in stuck if isinstance(item, Region) and item.scope is not None}
+
+
+def _sorted(count: int, edges: list[tuple[int, int]]) -> list[int]:
+    """Numbers below `count`, each after those that lead to it, the smallest first; without those in cycles."""
+    targets: dict[int, list[int]] = defaultdict(list)
+    missing = [0] * count
+    for source, target in edges:
+        targets[source].append(target)
+        missing[target] += 1
+    ready = [at for at in range(count) if not missing[at]]
+    heapify(ready)
+    order = []
+    while ready:
+        order.append(heappop(ready))
+        for target in targets[order[-1]]:
+            missing[target] -= 1
+            if not missing[target]:
+                heappush(ready, target)
+    return order
+
+
+def _collapsed(regions: list[Region]) -> list[Region]:
+    """Without regions that hold another one and nothing else, under the outer name of both, unless it says little."""
+    gone: set[Region] = set()
+    for region in reversed(regions):
+        inner = region.items[0]
+        if len(region.items) > 1 or not isinstance(inner, Region) or region.parent is None:
+            continue
+        gone.add(inner)
+        region.items, region.outputs, region.inputs = inner.items, inner.outputs, inner.inputs
+        region.name = region.name if len(region.name) >= MIN_NAME else inner.name
+        for item in region.items:
+            if isinstance(item, Region):
+                item.parent = region
+    return [region for region in regions if region not in gone]
+
+
+def _weigh(found: Flow, regions: list[Region]) -> None:
+    """Says of each region whether its weights are built one after another, and have no ties to others."""
+    keys: dict[Region, set[int]] = {}
+    tied: set[Region] = set()
+    for region in reversed(regions):
+        own: set[int] = set()
+        for item in region.items:
+            if isinstance(item, Region):
+                own |= keys.pop(item)
+                if item in tied:
+                    tied.add(region)
+            elif item in found.keeps:
+                own.add(found.keeps[item])
+                if found.use(item).ties:
+                    tied.add(region)
+        keys[region] = own
+        together = not own or max(own) - min(own) + 1 == len(own)
+        region.is_whole = together and region not in tied
+
+
+def nodes(region: Region) -> Iterator[int]:
+    """In the order in which they are computed."""
+    stack: list[Item] = list(reversed(region.items))
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Region):
+            stack += reversed(item.items)
+        else:
+            yield item

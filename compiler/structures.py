@@ -1,0 +1,256 @@
+"""What regions have in common: equal structures, found once from the inside out, and which of them become classes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ein.compiler.graph import Port
+from ein.compiler.regions import Flow, Region, nodes
+from ein.compiler.template import Number, Span, Template
+
+OVERHEAD = 6.0
+"""Lines of a class that its body in place would not take."""
+
+CALL = 1.6
+"""Lines of one use of a class."""
+
+LEAST = 3.0
+"""Lines of a class at least, unless another one is used in it."""
+
+GIVEN = -1
+"""Stands for the inputs of a region where the number of an item is expected."""
+
+
+class Place(NamedTuple):
+    """The result `port` of the item `item`, or the input `port` of the region where that is GIVEN."""
+
+    item: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """An item of a structure: a template or another structure, what it reads (None: what nothing depends on), and where
+    its numbers begin among those of the structure."""
+
+    what: Template | Structure
+    live: tuple[int, ...]
+    sources: tuple[Place | None, ...]
+    first: int
+    keeps: bool
+
+
+@dataclass(slots=True, eq=False)
+class Structure:
+    """Regions that differ in their numbers alone; they are `regions`, and the first stands for all."""
+
+    number: int
+    name: str
+    members: tuple[Member, ...]
+    outputs: tuple[Place, ...]
+    length: int
+    lines: float = 0.0
+    regions: list[Region] = field(default_factory=list)
+    is_class: bool = False
+
+    def sizes_of(self, place: Place) -> Span | None:
+        """Where the sizes of something in it stand among its numbers."""
+        if place.item == GIVEN:
+            return self._sizes_of_input(place.port)
+        member = self.members[place.item]
+        if isinstance(member.what, Template):
+            span: Span | None = member.what.results[place.port]
+        else:
+            span = member.what.sizes_of(member.what.outputs[place.port])
+        return span and Span(span.first + member.first, span.count)
+
+    def _sizes_of_input(self, port: int) -> Span | None:
+        for member in self.members:
+            for at, source in enumerate(member.sources):
+                if source == (GIVEN, port):
+                    what = member.what
+                    span = what.inputs[at] if isinstance(what, Template) else what.sizes_of(Place(GIVEN, at))
+                    return span and Span(span.first + member.first, span.count)
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structured:
+    """`of` is the structure of each region; `numbers` are those of the whole graph, and a region's begin at `first`."""
+
+    flow: Flow
+    root: Structure
+    of: dict[Region, Structure]
+    numbers: list[Number]
+    first: dict[Region, int]
+    nodes: dict[Region, tuple[int, int]]
+    """Where the nodes of a region begin and end in `order`."""
+    order: tuple[int, ...]
+    structures: tuple[Structure, ...]
+    """Each after those that it holds."""
+    places: dict[int, int]
+    """Of nodes in `order`."""
+
+    def row(self, region: Region) -> list[Number]:
+        first = self.first[region]
+        return self.numbers[first : first + self.of[region].length]
+
+
+def structured(flow: Flow, regions: list[Region], with_classes: bool) -> Structured:
+    """`regions` are those of `tree`; without classes no structure becomes one."""
+    known: dict[Hashable, Structure] = {}
+    of: dict[Region, Structure] = {}
+    for region in reversed(regions):
+        of[region] = _structure(flow, region, of, known)
+    for structure in known.values():
+        structure.regions.reverse()
+    order, numbers, first, spans = _laid_out(flow, regions[0], of)
+    places = {number: place for place, number in enumerate(order)}
+    made = tuple(known.values())
+    found = Structured(flow, of[regions[0]], of, numbers, first, spans, order, made, places)
+    if with_classes:
+        _choose(found, made)
+    return found
+
+
+def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: dict[Hashable, Structure]) -> Structure:
+    places: dict[Port, Place] = {}
+    given: dict[Port, Place] = {}
+    keys: dict[str, int] = {}
+    members: list[Member] = []
+    marks: list[Hashable] = []
+    length = 0
+
+    def read(port: Port | None) -> Place | None:
+        if port is None:
+            return None
+        return places.get(port) or given.setdefault(port, Place(GIVEN, len(given)))
+
+    for at, item in enumerate(region.items):
+        what: Template | Structure
+        if isinstance(item, Region):
+            what, ports = of[item], tuple(item.outputs)
+            live, sources = tuple(range(len(ports))), tuple(map(read, item.inputs))
+            size = what.length
+            own = _shared(flow, item) if flow.shared else ()
+        else:
+            what = flow.templates.of(flow.use(item).applied)[0]
+            live, sources = flow.live[item], tuple(map(read, flow.sources[item]))
+            ports, size = tuple(Port(item, port) for port in live), len(what.roles)
+            key = flow.use(item).key
+            own = (key,) if item in flow.keeps and key in flow.shared else ()
+        members.append(Member(what, live, sources, length, item in flow.keeps))
+        marks.append((isinstance(item, Region), what.number, live, sources, _local(own, keys)))
+        ends = range(len(ports)) if isinstance(item, Region) else live
+        places |= {port: Place(at, end) for port, end in zip(ports, ends, strict=True)}
+        length += size
+    region.inputs = {port: place.port for port, place in given.items()}
+    region.outputs = dict.fromkeys(sorted(region.outputs, key=lambda port: places[port]))
+    outputs = tuple(places[port] for port in region.outputs)
+    mark = (region.name, tuple(marks), outputs)
+    made = known.get(mark)
+    if made is None:
+        made = known[mark] = Structure(len(known), region.name, tuple(members), outputs, length)
+    made.regions.append(region)
+    return made
+
+
+def _local(own: tuple[str, ...], keys: dict[str, int]) -> tuple[int, ...]:
+    """Shared keys as numbers that count where they occur first."""
+    return tuple(keys.setdefault(key, len(keys)) for key in own)
+
+
+def _shared(flow: Flow, region: Region) -> tuple[str, ...]:
+    keys = (flow.use(number).key for number in nodes(region) if number in flow.keeps)
+    return tuple(key for key in keys if key in flow.shared)
+
+
+def _pays(count: int, lines: float) -> bool:
+    """Whether so many uses are shorter with a class."""
+    return count > 1 and count * (lines - CALL) > lines + OVERHEAD
+
+
+def _laid_out(
+    flow: Flow, root: Region, of: dict[Region, Structure]
+) -> tuple[tuple[int, ...], list[Number], dict[Region, int], dict[Region, tuple[int, int]]]:
+    numbers: list[Number] = []
+    order: list[int] = []
+    first: dict[Region, int] = {}
+    spans: dict[Region, tuple[int, int]] = {}
+    stack: list[tuple[int | Region, bool]] = [(root, False)]
+    while stack:
+        item, done = stack.pop()
+        if not isinstance(item, Region):
+            order.append(item)
+            numbers += flow.templates.of(flow.use(item).applied)[1]
+        elif done:
+            spans[item] = (spans[item][0], len(order))
+        else:
+            first[item] = len(numbers)
+            spans[item] = (len(order), len(order))
+            stack.append((item, True))
+            stack += [(each, False) for each in reversed(item.items)]
+    return tuple(order), numbers, first, spans
+
+
+# --- which become classes
+
+
+def _choose(found: Structured, structures: tuple[Structure, ...]) -> None:
+    """Those whose text, as often as it would stand there, is longer than the class and its uses; in place."""
+    for structure in structures:
+        structure.lines = sum(map(_lines, structure.members))
+    times: Counter[Structure] = Counter({found.root: 1})
+    for structure in reversed(structures):
+        count = times[structure]
+        if structure is not found.root and _pays(count, structure.lines) and _may(found, structure):
+            structure.is_class, count = True, 1
+        for member in structure.members:
+            if isinstance(member.what, Structure):
+                times[member.what] += count
+
+
+def _lines(member: Member) -> float:
+    what = member.what
+    if isinstance(what, Template):
+        return what.weight + member.keeps
+    return min(what.lines, CALL) if _pays_off(what) else what.lines
+
+
+def _pays_off(structure: Structure) -> bool:
+    """Whether it is likely to become a class."""
+    return structure.lines >= LEAST and _pays(len(structure.regions), structure.lines)
+
+
+def _may(found: Structured, structure: Structure) -> bool:
+    """Whether all its regions can be modules: each has its weights for itself, or the same as others have."""
+    holds = any(isinstance(member.what, Structure) and _pays_off(member.what) for member in structure.members)
+    if structure.lines < LEAST and not holds:
+        return False
+    if not all(region.is_whole and region.outputs for region in structure.regions):
+        return False
+    return not found.flow.shared or _is_fair(found, structure)
+
+
+def _is_fair(found: Structured, structure: Structure) -> bool:
+    flow = found.flow
+    totals = Counter(flow.use(number).key for number in flow.keeps)
+    alike: dict[tuple[str, ...], list[Region]] = defaultdict(list)
+    for region in structure.regions:
+        alike[keys(found, region)].append(region)
+    for own, regions in alike.items():
+        uses = Counter(own)
+        if any(uses[key] * len(regions) != totals[key] for key in uses):
+            return False
+        if any(found.row(region) != found.row(regions[0]) for region in regions if own):
+            return False
+    return True
+
+
+def keys(found: Structured, region: Region) -> tuple[str, ...]:
+    """Of what its nodes keep, in order."""
+    first, end = found.nodes[region]
+    return tuple(found.flow.use(number).key for number in found.order[first:end] if number in found.flow.keeps)
