@@ -149,5 +149,5 @@ def _hover(one: Node) -> str:
             return f"{one.text}: {', '.join(_types(one.outputs or one.inputs))}"
         case Use():
             before, after = type_text(one.applied.input), type_text(one.applied.output)
-            parts = [f"{one.text}: {before} -> {after}", cost_text(one.applied.cost), " > ".join(map(str, one.path))]
+            parts = [f"{one.text}: {before} -> {after}", cost_text(one.applied.cost), one.place]
             return " · ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -279,4 +280,7 @@ def _index(step: Step) -> int:
 def _extent(expression: Expression) -> tuple[int, int]:
     """Calls and characters."""
     text = flat(expression.doc)
-    return text.count("("), len(text)
+    return len(_CALL.findall(text)), len(text)
+
+
+_CALL = re.compile(r"[\w\])]\(")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ein.compiler.graph import Draft, OpGraph, Port
-from ein.compiler.nodes import Input, Output, Scope, Use
+from ein.compiler.nodes import COPY, Input, Output, Scope, Use
 from ein.grammar.term import Copies, Let, Named, Op, Parallel, Repeated, Series, TypedTerm, Variable
 from ein.grammar.ties import check_ties
 from ein.grammar.types import Bundle, ValueType, leaves
@@ -56,6 +56,13 @@ class _Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class _Copy:
+    """Into one of several copies, which no rule or macro names."""
+
+    body: TypedTerm
+
+
+@dataclass(frozen=True, slots=True)
 class _Tie:
     """From here on the keys are those that were given from the use number `first` on."""
 
@@ -82,14 +89,14 @@ class _Scope:
     variables: Mapping[str, Ports]
 
 
-_Task: TypeAlias = "TypedTerm | _Tied | _Branch | _Keep | _Join | _Leave | _Tie | _Untie | _Name | _Scope"
+_Task: TypeAlias = "TypedTerm | _Tied | _Copy | _Branch | _Keep | _Join | _Leave | _Tie | _Untie | _Name | _Scope"
 
 
 @dataclass(frozen=True, slots=True)
 class _Tied:
     """Parts that share weights; `pieces` are the inputs of copies side by side, None is for parts in a row."""
 
-    parts: tuple[TypedTerm, ...]
+    parts: tuple[TypedTerm | _Copy, ...]
     pieces: tuple[Ports, ...] | None
 
 
@@ -143,6 +150,9 @@ class _Lowering:
                 self.variables = variables
             case Repeated(parts, tied):
                 self._repeat(parts, None, tied)
+            case _Copy(body):
+                self.tasks += [_Leave(self.path), body]
+                self.path = (*self.path, Scope(COPY))
             case _Tied(parts, pieces):
                 self._tie(parts, pieces)
             case _Branch(ports):
@@ -197,12 +207,14 @@ class _Lowering:
             first += count
         self.variables = found
 
-    def _branches(self, parts: Sequence[TypedTerm], pieces: Sequence[Ports]) -> None:
+    def _branches(self, parts: Sequence[TypedTerm | _Copy], pieces: Sequence[Ports]) -> None:
         self.tasks.append(_Join(len(parts)))
         for part, piece in zip(reversed(parts), reversed(pieces), strict=True):
             self.tasks += [_Keep(), part, _Branch(piece)]
 
-    def _repeat(self, parts: tuple[TypedTerm, ...], pieces: tuple[Ports, ...] | None, tied: bool) -> None:
+    def _repeat(self, parts: tuple[TypedTerm | _Copy, ...], pieces: tuple[Ports, ...] | None, tied: bool) -> None:
+        if _is_unnamed(parts[0]):
+            parts = tuple(map(_Copy, parts))
         if tied:
             self.tasks.append(_Tied(parts, pieces))
         elif pieces is None:
@@ -210,7 +222,7 @@ class _Lowering:
         else:
             self._branches(parts, pieces)
 
-    def _tie(self, parts: tuple[TypedTerm, ...], pieces: tuple[Ports, ...] | None) -> None:
+    def _tie(self, parts: tuple[TypedTerm | _Copy, ...], pieces: tuple[Ports, ...] | None) -> None:
         """The first part gives the keys from here on, the others take them."""
         tasks: list[_Task] = []
         for i, part in enumerate(parts):
@@ -220,6 +232,11 @@ class _Lowering:
         if pieces is not None:
             tasks.append(_Join(len(parts)))
         self.tasks += reversed(tasks)
+
+
+def _is_unnamed(part: TypedTerm | _Copy) -> bool:
+    """Whether it is several operators without a name of their own."""
+    return not isinstance(part, Op | Variable) and not (isinstance(part, Named) and not part.anonymous)
 
 
 def _members(type: ValueType) -> tuple[ValueType, ...]:

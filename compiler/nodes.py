@@ -41,9 +41,14 @@ class Output:
         return "output"
 
 
+COPY = "*"
+"""Of scopes that no rule or macro has given a name."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """One entry into a rule or macro. Two uses of one macro are two scopes, whatever their labels."""
+    """One entry into a rule or macro. Two uses of one macro are two scopes, whatever their labels; one of several
+    copies of a part without a name is labelled COPY."""
 
     label: str
 
@@ -75,6 +80,11 @@ class Use:
     def text(self) -> str:
         """As the language writes it: `conv(64, k = 1)`."""
         return self.application.text
+
+    @property
+    def place(self) -> str:
+        """The rules and macros around it: `Net > S > residual`."""
+        return " > ".join(scope.label for scope in self.path if scope.label != COPY)
 
     @property
     def weights(self) -> Entries:

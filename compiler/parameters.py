@@ -37,7 +37,7 @@ class Parameter:
     @property
     def is_size(self) -> bool:
         """Sizes are given by position, and the rest by name."""
-        return _kind(self.name) in _GRID | {"channels"}
+        return _kind(self.name) in _SIZES
 
 
 @dataclass(slots=True, eq=False)
@@ -86,13 +86,14 @@ def _roles_of_class(what: Structure, own: Parameters, begin: int, inputs: int) -
     places = [*(Place(GIVEN, port) for port in range(inputs)), *what.outputs]
     for first, count in filter(None, map(what.sizes_of, places)):
         words = AXES.get(count, ("size",) * count)
-        yield from ((begin + first + i, Role(word, SHOWN)) for i, word in enumerate(words))
+        yield from ((begin + first + i, Role(word, SHOWN, i)) for i, word in enumerate(words))
     for given in own.given:
         yield begin + given.column, Role(given.name, BUILT)
 
 
 AXES = {1: ("features",), 2: ("length", "features"), 3: ("channels", "height", "width")}
 _GRID = frozenset(("height", "width", "length"))
+_SIZES = _GRID | {"channels"}
 _SHORT = {"height": "h", "width": "w", "length": "l"}
 """In comments."""
 _TAKEN = frozenset("self x y z u v nn torch F super".split())
@@ -103,7 +104,7 @@ def _kind(name: str) -> str:
     stem = name.rstrip("0123456789")
     if stem in _GRID:
         return stem
-    if stem.endswith(("channels", "features", "size", "sizes")) and stem != "kernel_size":
+    if stem.endswith(("channels", "features", "size", "sizes", "groups")) and stem != "kernel_size":
         return "channels"
     return "window" if stem in ("kernel_size", "padding") else stem
 
@@ -119,15 +120,20 @@ class _Choice:
         """Kind, column and places of each; those of comments alone stand behind the others."""
         self.derived: list[tuple[int, int, str, str]] = []
         """Place, base, and what stands before and behind it."""
+        self.forms: dict[tuple[str, Column], tuple[int, str, str]] = {}
+        self.used: set[int] = set()
+        """Bases in the shape that is looked at."""
 
     def run(self) -> tuple[Parameter, ...]:
         coded = [at for at in self.different if self.roles[at].place != SHOWN]
         for at in coded:
-            self._place(at, coded=True)
+            self._place(at)
         count = len(self.bases)
-        for at in self.different:
-            if self.roles[at].place == SHOWN:
-                self._place(at, coded=False)
+        for at, role in self.roles.items():
+            if role.place == SHOWN and at in self.different:
+                self._place(at)
+            elif role.axis == 0:
+                self.used.clear()
         names = self._names(count)
         for name, (_, _, places) in zip(names, self.bases, strict=True):
             self.written |= {at: Written("", name) for at in places}
@@ -135,26 +141,51 @@ class _Choice:
             self.written[at] = Written(before, names[base], after.format(*names))
         return self._parameters(names[:count])
 
-    def _place(self, at: int, coded: bool) -> None:
-        """Equal numbers are one, if they are of a kind; in code all sizes are of a kind."""
-        kind, column = _kind(self.roles[at].name), self.different[at]
-        for other, base, places in self.bases:
-            if base == column and (other == kind or (coded and {other, kind} <= _GRID | {"channels", "groups"})):
-                places.append(at)
-                return
+    def _place(self, at: int) -> None:
+        role, column = self.roles[at], self.different[at]
+        kind = _kind(role.name)
+        base = self._shown(role, kind, column) if role.place == SHOWN else self._coded(kind, column)
+        if base is not None:
+            self.bases[base][2].append(at)
+            self.used.add(base)
+            return
+        form = self.forms.get((kind, column)) or (None if role.name == "groups" else self._form(role, kind, column))
+        if form is None:
+            self.used.add(len(self.bases))
+            self.bases.append((kind, column, [at]))
+        else:
+            self.forms[kind, column] = form
+            self.derived.append((at, *form))
+
+    def _coded(self, kind: str, column: Column) -> int | None:
+        """Equal numbers are one parameter, if they are of a kind; all sizes are."""
         for number, (other, base, _) in enumerate(self.bases):
-            form = self._derived(kind, column, base, coded) if other == kind else None
+            if base == column and (other == kind or {other, kind} <= _SIZES):
+                return number
+        return None
+
+    def _shown(self, role: Role, kind: str, column: Column) -> int | None:
+        """The name for a size in a comment: one of its kind, and one that does not stand beside it already."""
+        if role.axis == 0:
+            self.used.clear()
+        alike = [number for number, (other, base, _) in enumerate(self.bases) if base == column and other in _SIZES]
+        alike.sort(key=lambda number: (number in self.used, self.bases[number][0] != kind))
+        best = next(iter(alike), None)
+        return None if best is None or (best in self.used and self.bases[best][0] != kind) else best
+
+    def _form(self, role: Role, kind: str, column: Column) -> tuple[int, str, str] | None:
+        for number, (other, base, _) in enumerate(self.bases):
+            form = self._derived(kind, column, base, role.place != SHOWN) if other == kind else None
             if form is not None:
-                self.derived.append((at, number, *form))
-                return
-        self.bases.append((kind, column, [at]))
+                return (number, *form)
+        return None
 
     def _derived(self, kind: str, column: Column, base: Column, coded: bool) -> tuple[str, str] | None:
         """What stands before and behind the base, if the column can be written so."""
         pairs = list(zip(column, base, strict=True))
         if kind == "window":
             return ("", " // 2") if all(value == by // 2 for value, by in pairs) else None
-        if kind not in _GRID and kind != "channels":
+        if kind not in _SIZES:
             return None
         value, by = pairs[0]
         leaves = coded and column in self.ends

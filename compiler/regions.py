@@ -257,8 +257,8 @@ def _collapsed(regions: list[Region]) -> list[Region]:
     """Without regions that hold another one and nothing else, under the outer name of both, unless it says little."""
     gone: set[Region] = set()
     for region in reversed(regions):
-        inner = region.items[0]
-        if len(region.items) > 1 or not isinstance(inner, Region) or region.parent is None:
+        inner = region.items[0] if len(region.items) == 1 else None
+        if not isinstance(inner, Region) or region.parent is None:
             continue
         gone.add(inner)
         region.items, region.outputs, region.inputs = inner.items, inner.outputs, inner.inputs

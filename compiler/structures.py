@@ -11,11 +11,11 @@ from ein.compiler.graph import Port
 from ein.compiler.regions import Flow, Region, nodes
 from ein.compiler.template import Number, Span, Template
 
-OVERHEAD = 6.0
+OVERHEAD = 7.0
 """Lines of a class that its body in place would not take."""
 
-CALL = 1.6
-"""Lines of one use of a class."""
+CALL = 2.0
+"""Lines of one use of a class: it is built and called. In a row of several it is only built."""
 
 LEAST = 3.0
 """Lines of a class at least, unless another one is used in it."""
@@ -53,8 +53,17 @@ class Structure:
     outputs: tuple[Place, ...]
     length: int
     lines: float = 0.0
+    call: float = CALL
+    """Lines of a use of its class."""
+    holds_classes: bool = False
     regions: list[Region] = field(default_factory=list)
     is_class: bool = False
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it takes one tensor and gives one."""
+        read = {source.port for member in self.members for source in member.sources if source and source.item == GIVEN}
+        return len(self.outputs) == len(read) == 1
 
     def sizes_of(self, place: Place) -> Span | None:
         """Where the sizes of something in it stand among its numbers."""
@@ -168,11 +177,6 @@ def _shared(flow: Flow, region: Region) -> tuple[str, ...]:
     return tuple(key for key in keys if key in flow.shared)
 
 
-def _pays(count: int, lines: float) -> bool:
-    """Whether so many uses are shorter with a class."""
-    return count > 1 and count * (lines - CALL) > lines + OVERHEAD
-
-
 def _laid_out(
     flow: Flow, root: Region, of: dict[Region, Structure]
 ) -> tuple[tuple[int, ...], list[Number], dict[Region, int], dict[Region, tuple[int, int]]]:
@@ -201,35 +205,66 @@ def _laid_out(
 
 def _choose(found: Structured, structures: tuple[Structure, ...]) -> None:
     """Those whose text, as often as it would stand there, is longer than the class and its uses; in place."""
+    places = _places(structures)
     for structure in structures:
-        structure.lines = sum(map(_lines, structure.members))
+        if _is_row(structure):
+            for member in structure.members:
+                if isinstance(member.what, Structure):
+                    member.what.call -= 1 / places[member.what]
+    for structure in structures:
+        _measure(structure, places)
     times: Counter[Structure] = Counter({found.root: 1})
     for structure in reversed(structures):
         count = times[structure]
-        if structure is not found.root and _pays(count, structure.lines) and _may(found, structure):
+        if structure is not found.root and _pays(structure, count) and _may(found, structure):
             structure.is_class, count = True, 1
         for member in structure.members:
             if isinstance(member.what, Structure):
                 times[member.what] += count
 
 
-def _lines(member: Member) -> float:
-    what = member.what
-    if isinstance(what, Template):
-        return what.weight + member.keeps
-    return min(what.lines, CALL) if _pays_off(what) else what.lines
+def _places(structures: tuple[Structure, ...]) -> Counter[Structure]:
+    """In how many places of others each stands."""
+    return Counter(
+        member.what for structure in structures for member in structure.members if isinstance(member.what, Structure)
+    )
 
 
-def _pays_off(structure: Structure) -> bool:
-    """Whether it is likely to become a class."""
-    return structure.lines >= LEAST and _pays(len(structure.regions), structure.lines)
+def _measure(structure: Structure, places: Counter[Structure]) -> None:
+    """Its lines, in place. What stands in one place alone is a class only in a row of those that also stand elsewhere."""
+    is_row = _is_row_of_others(structure, places)
+    for member in structure.members:
+        what = member.what
+        if isinstance(what, Template):
+            structure.lines += what.weight + member.keeps
+        elif _pays(what, len(what.regions) if is_row else places[what]):
+            structure.lines += what.call
+            structure.holds_classes = True
+        else:
+            structure.lines += what.lines
+
+
+def _is_row(structure: Structure) -> bool:
+    """Whether it is parts one after another, none of them an operator."""
+    return len(structure.members) > 1 and all(
+        isinstance(member.what, Structure) and member.what.is_unit for member in structure.members
+    )
+
+
+def _is_row_of_others(structure: Structure, places: Counter[Structure]) -> bool:
+    """Of parts some of which stand elsewhere too."""
+    inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
+    return _is_row(structure) and any(places[what] > count for what, count in inside.items())
+
+
+def _pays(structure: Structure, count: int) -> bool:
+    """Whether so many uses are shorter with a class, and long enough for one."""
+    lines, call = structure.lines, structure.call
+    return count > 1 and (lines >= LEAST or structure.holds_classes) and count * (lines - call) > lines + OVERHEAD
 
 
 def _may(found: Structured, structure: Structure) -> bool:
     """Whether all its regions can be modules: each has its weights for itself, or the same as others have."""
-    holds = any(isinstance(member.what, Structure) and _pays_off(member.what) for member in structure.members)
-    if structure.lines < LEAST and not holds:
-        return False
     if not all(region.is_whole and region.outputs for region in structure.regions):
         return False
     return not found.flow.shared or _is_fair(found, structure)

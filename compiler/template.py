@@ -21,6 +21,8 @@ class Role(NamedTuple):
 
     name: str
     place: int
+    axis: int | None = None
+    """Of the sizes that it is one of."""
 
 
 class Span(NamedTuple):
@@ -71,7 +73,7 @@ class Templates:
             place = _place_of_sizes(step)
             axes = _AXES.get(len(step.sizes), ())
             numbers += step.sizes
-            roles += (Role(axes[i] if axes else "size", place) for i in range(len(step.sizes)))
+            roles += (Role(axes[i] if axes else "size", place, i) for i in range(len(step.sizes)))
             kept = []
             for name, value in step.arguments:
                 rest, own = _opened(step, name, value)
