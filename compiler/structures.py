@@ -14,8 +14,8 @@ from ein.compiler.template import Number, Span, Template
 OVERHEAD = 7.0
 """Lines of a class that its body in place would not take."""
 
-CALL = 2.0
-"""Lines of one use of a class: it is built and called. In a row of several it is only built."""
+BUILT, CALL = 1.0, 2.0
+"""Lines of one use of a class in a row of several, where it is only built, and elsewhere, where it is called too."""
 
 LEAST = 3.0
 """Lines of a class at least, unless another one is used in it."""
@@ -207,10 +207,12 @@ def _choose(found: Structured, structures: tuple[Structure, ...]) -> None:
     """Those whose text, as often as it would stand there, is longer than the class and its uses; in place."""
     places = _places(structures)
     for structure in structures:
+        _measure(structure, places)
+    for structure in structures:
         if _is_row(structure):
             for member in structure.members:
-                if isinstance(member.what, Structure):
-                    member.what.call -= 1 / places[member.what]
+                assert isinstance(member.what, Structure)
+                member.what.call -= 1 / places[member.what]
     for structure in structures:
         _measure(structure, places)
     times: Counter[Structure] = Counter({found.root: 1})
@@ -232,34 +234,31 @@ def _places(structures: tuple[Structure, ...]) -> Counter[Structure]:
 
 def _measure(structure: Structure, places: Counter[Structure]) -> None:
     """Its lines, in place. What stands in one place alone is a class only in a row of those that also stand elsewhere."""
-    is_row = _is_row_of_others(structure, places)
+    structure.lines, structure.holds_classes = 0.0, False
+    inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
+    is_row = _is_row(structure) and any(places[what] > count for what, count in inside.items())
     for member in structure.members:
         what = member.what
         if isinstance(what, Template):
             structure.lines += what.weight + member.keeps
         elif _pays(what, len(what.regions) if is_row else places[what]):
-            structure.lines += what.call
+            structure.lines += BUILT if is_row else CALL
             structure.holds_classes = True
         else:
             structure.lines += what.lines
 
 
 def _is_row(structure: Structure) -> bool:
-    """Whether it is parts one after another, none of them an operator."""
+    """Whether it is modules one after another and nothing else."""
     return len(structure.members) > 1 and all(
-        isinstance(member.what, Structure) and member.what.is_unit for member in structure.members
+        isinstance(member.what, Structure) and member.what.is_unit and _pays(member.what, len(member.what.regions), BUILT)
+        for member in structure.members
     )
 
 
-def _is_row_of_others(structure: Structure, places: Counter[Structure]) -> bool:
-    """Of parts some of which stand elsewhere too."""
-    inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
-    return _is_row(structure) and any(places[what] > count for what, count in inside.items())
-
-
-def _pays(structure: Structure, count: int) -> bool:
+def _pays(structure: Structure, count: int, call: float | None = None) -> bool:
     """Whether so many uses are shorter with a class, and long enough for one."""
-    lines, call = structure.lines, structure.call
+    lines, call = structure.lines, structure.call if call is None else call
     return count > 1 and (lines >= LEAST or structure.holds_classes) and count * (lines - call) > lines + OVERHEAD
 
 
