@@ -7,7 +7,8 @@ torch. It is the same for the same graph, and `ruff check` and `ruff format` fin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from keyword import iskeyword
 
 from ein.compiler.blocks import Blocks
@@ -15,6 +16,7 @@ from ein.compiler.blocks import blocks as blocks_of
 from ein.compiler.emit_class import ClassText
 from ein.compiler.emit_host import definitions, hosts, import_lines
 from ein.compiler.graph import OpGraph, cost
+from ein.compiler.source_map import SourceMap, mapped
 from ein.compiler.state_names import state_names
 from ein.grammar.host import Host
 
@@ -22,9 +24,10 @@ _IMPORTS = (("torch.", "import torch"), ("F.", "import torch.nn.functional as F"
 
 
 class EmittedSource(str):
-    """Text that `emit` made; the only text that `ein.compiler.load` runs."""
+    """Text that `emit` made; the only text that `ein.compiler.load` runs. `origins` says where its lines come from."""
 
-    __slots__ = ()
+    __slots__ = ("origins",)
+    origins: Callable[[], SourceMap] | None
 
 
 def emit(graph: OpGraph, name: str = "Net", docstring: str | None = None, *, blocks: bool = True) -> EmittedSource:
@@ -42,11 +45,19 @@ def emit(graph: OpGraph, name: str = "Net", docstring: str | None = None, *, blo
         raise ValueError(f"name={name!r}: what an operator of it is made with is called so")
     text = (describe(graph) if docstring is None else docstring).strip()
     names = {block.structure: block.name for block in plan.blocks}
-    code: list[str] = []
-    for each in classes:
-        code += ["", "", *each.lines(text if each is classes[-1] else "", names)]
-    imports = import_lines(_imports("\n".join(code)), used)
-    return EmittedSource("\n".join([*imports, *_defined(used), *code, ""]))
+    rows = [each.rows(text if each is classes[-1] else "", names) for each in classes]
+    code = "\n".join("\n".join(("", "", *(row.text for row in own))) for own in rows)
+    head = [*import_lines(_imports(code), used), *_defined(used)]
+    source = EmittedSource("\n".join([*head, code, ""]))
+    source.origins = partial(mapped, plan, classes, rows, len(head))
+    return source
+
+
+def source_map(graph: OpGraph, name: str = "Net", docstring: str | None = None, *, blocks: bool = True) -> SourceMap:
+    """Of the text that `emit` gives with these arguments."""
+    origins = emit(graph, name, docstring, blocks=blocks).origins
+    assert origins is not None
+    return origins()
 
 
 def describe(graph: OpGraph) -> str:

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from ein.compiler.attributes import attributes
 from ein.compiler.blocks import Block
 from ein.compiler.constants import Hoisted, hoisted
 from ein.compiler.emit_host import hosts
 from ein.compiler.emit_starts import constructor
-from ein.compiler.forward import forward
+from ein.compiler.forward import Forward, forward
 from ein.compiler.naming import shape, write
 from ein.compiler.program import Program, Slot, program
 from ein.compiler.source import WIDTH, Group, layout, quoted
 from ein.compiler.structures import Structure
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.host import Host
+
+
+class Marked(NamedTuple):
+    """A row of a class, and what it comes from: an item that it builds, or a line of `forward`; else -1."""
+
+    text: str
+    item: int = -1
+    line: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +58,28 @@ class ClassText:
     def hosts(self) -> tuple[Host, ...]:
         return hosts(self.program.step(number) for number in sorted(self.program.live))
 
-    def lines(self, docstring: str, classes: Mapping[Structure, str]) -> list[str]:
+    @cached_property
+    def forward(self) -> Forward:
+        return forward(self._hoisted.program, self._names)
+
+    def rows(self, docstring: str, classes: Mapping[Structure, str]) -> list[Marked]:
         """`classes` are the names of classes."""
-        found = self._hoisted()
-        names = self.names | found.attributes
-        inputs, body = write(forward(found.program, names), found.program.inputs, 8)
+        inputs, body = write(self.forward, self.program.inputs, 8)
         shapes = "; ".join(shape(self.program.step(number).sizes) for number in self.program.inputs)
+        text = [*quoted(docstring, 4), ""] if docstring else []
+        built = constructor(self.block, self.slots.keys(), self._names, self._hoisted.rows(8), classes)
         return [
-            f"class {self.block.name}(nn.Module):",
-            *([*quoted(docstring, 4), ""] if docstring else []),
-            *constructor(self.block, self.slots.keys(), names, found.rows(8), classes),
-            *_signature(inputs, shapes),
-            *body,
+            *(Marked(row) for row in (f"class {self.block.name}(nn.Module):", *text)),
+            *(Marked(row, item=item) for row, item in built),
+            *(Marked(row) for row in _signature(inputs, shapes)),
+            *(Marked(row, line=line) for row, line in body),
         ]
 
+    @cached_property
+    def _names(self) -> dict[Slot, str]:
+        return self.names | self._hoisted.attributes
+
+    @cached_property
     def _hoisted(self) -> Hoisted:
         given = (parameter.name for parameter in self.block.parameters.given)
         return hoisted(self.program, {*self.names.values(), *given})

@@ -26,28 +26,35 @@ _FRESH = frozenset(("pointwise", "reduce", "einsum", "along", "concat", "stack",
 
 def constructor(
     block: Block, live: Set[Slot], names: Mapping[Slot, str], constants: Iterable[str], classes: Mapping[Structure, str]
-) -> list[str]:
-    """The lines of `__init__`, none where nothing is kept; `live` are the slots that `forward` reads, `constants` the
-    lines of what is computed once, `classes` the names of classes."""
+) -> list[tuple[str, int]]:
+    """The rows of `__init__`, each with the number of the item that it builds or -1; none where nothing is kept.
+
+    `live` are the slots that `forward` reads, `constants` the rows of what is computed once, `classes` the names of
+    classes.
+    """
     given = block.parameters.given
-    rows = [f"        self.{parameter.name} = {parameter.name}" for parameter in given if parameter.runs]
+    rows = [(f"        self.{parameter.name} = {parameter.name}", -1) for parameter in given if parameter.runs]
     done: set[Slot] = set()
     keys: set[str] = set()
     for number, item in sorted(enumerate(block.items), key=lambda pair: _when(pair[1])):
         if isinstance(item, Part):
             if item.key not in keys:
                 keys.add(item.key)
-                rows += _part(item, live, names, done)
+                rows += ((row, number) for row in _part(item, live, names, done))
             continue
         home = home_of(item, number)
         if home in live and home not in done:
             done.add(home)
-            rows += layout(f"self.{names[home]} = ", module(item, classes), "", _INDENT)
-    rows += constants
+            rows += ((row, number) for row in layout(f"self.{names[home]} = ", module(item, classes), "", _INDENT))
+    rows += ((row, -1) for row in constants)
     if not rows and not given:
         return []
     signature = layout("def __init__", Group("", ("self", *(each.name for each in given))), ":", 4)
-    return [*signature, "        super().__init__()", *rows, ""]
+    return [*unmarked([*signature, "        super().__init__()"]), *rows, ("", -1)]
+
+
+def unmarked(rows: Iterable[str]) -> list[tuple[str, int]]:
+    return [(row, -1) for row in rows]
 
 
 def _when(item: Item) -> int:

@@ -12,15 +12,15 @@ from ein.compiler.weights import Sizes
 _NAMES = ("x", "y", "z", "u", "v", "w")
 
 
-def write(found: Forward, inputs: Sequence[int], indent: int) -> tuple[list[str], list[str]]:
-    """The names of the inputs, and the lines of the body of `forward`."""
+def write(found: Forward, inputs: Sequence[int], indent: int) -> tuple[list[str], list[tuple[str, int]]]:
+    """The names of the inputs, and the body of `forward`: each row with the number of the line that it belongs to, that
+    of the results being the last."""
     naming = Naming(found, inputs)
-    body = [row for at in range(len(found.lines)) for row in naming.text(at, indent)]
+    body = [(row, at) for at in range(len(found.lines)) for row in naming.text(at, indent)]
     results = [naming.result(i) for i in range(len(found.returned))]
+    doc = results[0].doc if len(results) == 1 else several(results, indent)
     sizes = dict.fromkeys(map(shape, found.sizes))
-    body += statement(
-        "return ", results[0].doc if len(results) == 1 else several(results, indent), "; ".join(sizes), indent
-    )
+    body += ((row, len(found.lines)) for row in statement("return ", doc, "; ".join(sizes), indent))
     return [naming.names[number] for number in inputs], body
 
 
