@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ein.compiler.attributes import attributes
-from ein.compiler.blocks import Block
+from ein.compiler.blocks import Block, Part
 from ein.compiler.constants import Hoisted, hoisted
 from ein.compiler.emit_host import hosts
 from ein.compiler.emit_starts import constructor
 from ein.compiler.forward import Forward, forward
 from ein.compiler.naming import shape, write
-from ein.compiler.program import Program, Slot, program
+from ein.compiler.program import Program, Slot, home_of, program
 from ein.compiler.source import WIDTH, Group, layout, quoted
 from ein.compiler.structures import Structure
+from ein.compiler.weights import slots
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.host import Host
 
@@ -53,6 +54,15 @@ class ClassText:
             if value.slot is not None:
                 found.setdefault(value.slot, value.step)
         return found
+
+    def names_of(self, number: int) -> list[str]:
+        """Of what an item keeps."""
+        item = self.block.items[number]
+        if isinstance(item, Part):
+            homes = [slot.home(item.key) for slot in slots(item.body)]
+        else:
+            homes = [home_of(item, number)]
+        return [self.names[home] for home in homes if home in self.slots]
 
     @property
     def hosts(self) -> tuple[Host, ...]:

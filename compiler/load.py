@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import linecache
-import traceback
+import re
 import weakref
-from itertools import count
+from collections.abc import Iterator
+from functools import wraps
+from itertools import count, islice
 from typing import Any
 
 from torch import nn
@@ -34,7 +36,7 @@ def load(source: OpGraph | EmittedSource, name: str = "Net") -> nn.Module:
         raise ValueError(f"name={name!r}: the source has no such class")
     _show_in_tracebacks(file, text, kind)
     if getattr(text, "origins", None) is not None:
-        _explain(file, text, kind)
+        _explain(file, text, kind, space)
     net: nn.Module = kind()
     return net
 
@@ -45,18 +47,51 @@ def _show_in_tracebacks(file: str, text: str, kind: type) -> None:
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 
-def _explain(file: str, text: EmittedSource, kind: type[nn.Module]) -> None:
-    """Adds a note to errors of the network: the rule, macro and place that their lines come from."""
-
-    def call(self: nn.Module, *inputs: Any, **named: Any) -> Any:
+_EXPLAINED = compile(
+    """
+def explained(plain, explain):
+    def forward(self, *inputs):
         try:
-            return nn.Module.__call__(self, *inputs, **named)
+            return plain(self, *inputs)
         except Exception as error:
-            frames = traceback.walk_tb(error.__traceback__)
-            lines = [line for frame, line in frames if frame.f_code.co_filename == file]
-            said = text.origins().told(lines) if text.origins is not None else ""
-            if said and said not in getattr(error, "__notes__", ()):
-                error.add_note(said)
+            explain(error)
             raise
 
-    kind.__call__ = call
+    return forward
+""",
+    "<ein>",
+    "exec",
+)
+
+
+def _explain(file: str, text: EmittedSource, kind: type[nn.Module], space: dict[str, Any]) -> None:
+    """Adds a note to errors of the network: the rule, macro and place that their lines come from.
+
+    The function around `forward` lives in the namespace of the network, or torch.compile would look for two modules.
+    """
+
+    def explain(error: Exception) -> None:
+        places = tuple(_places(error, file, text))
+        said = text.origins().told(places) if text.origins is not None else ""
+        if said:
+            error.add_note(said)
+
+    exec(_EXPLAINED, space)
+    plain = kind.forward
+    kind.forward = wraps(plain)(space.pop("explained")(plain, explain))
+
+
+def _places(error: Exception, file: str, text: str) -> Iterator[tuple[int, str]]:
+    """The lines of the source that an error came through, each with the layer that it called, or nothing."""
+    rows = text.splitlines()
+    at = error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        if code.co_filename == file:
+            line, _, first, end = next(islice(code.co_positions(), at.tb_lasti // 2, None))
+            called = _CALLED.match(rows[line - 1][first:end]) if line else None
+            yield at.tb_lineno, called[1] if called else ""
+        at = at.tb_next
+
+
+_CALLED = re.compile(r"self\.(\w+)\(")

@@ -22,6 +22,8 @@ class SourceMap:
 
     uses: dict[int, Use]
     lines: dict[int, tuple[int, ...]]
+    called: dict[tuple[int, str], tuple[int, ...]]
+    """Those behind one layer that a line calls, by the line and the name of the layer."""
 
     def to_json(self) -> dict[str, Any]:
         """`uses`: what they are and where they stand; `lines`: for each line their places in that list."""
@@ -33,11 +35,14 @@ class SourceMap:
         lines = {str(line): [places[number] for number in numbers] for line, numbers in self.lines.items()}
         return {"uses": uses, "lines": lines}
 
-    def told(self, lines: Sequence[int]) -> str:
-        """What a reader of the `.ein` file is told of an error in these lines, each called by the one before."""
+    def told(self, places: Sequence[tuple[int, str]]) -> str:
+        """What a reader of the `.ein` file is told of an error in these lines, each called by the one before.
+
+        With each line stands the layer that it called, or nothing.
+        """
         left: tuple[int, ...] = ()
-        for line in lines:
-            here = self.lines.get(line, ())
+        for place in places:
+            here = self.called.get(place) or self.lines.get(place[0], ())
             left = tuple(number for number in here if number in set(left)) or here or left
         said = tuple(dict.fromkeys(_said(self.uses[number]) for number in left))
         more = f" or {len(said) - MAX_SHOWN} more" if len(said) > MAX_SHOWN else ""
@@ -61,6 +66,7 @@ def _said(use: Use) -> str:
 def mapped(plan: Blocks, classes: Sequence[ClassText], rows: Sequence[Sequence[Marked]], head: int) -> SourceMap:
     """`rows` are those of each class; `head` lines stand above them, and two blank ones above each class."""
     found: dict[int, tuple[int, ...]] = {}
+    called: dict[tuple[int, str], tuple[int, ...]] = {}
     number = head
     for text, own in zip(classes, rows, strict=True):
         number += 2
@@ -69,10 +75,13 @@ def mapped(plan: Blocks, classes: Sequence[ClassText], rows: Sequence[Sequence[M
             number += 1
             wanted = items[row.line] if row.line >= 0 else [row.item] if row.item >= 0 else []
             if wanted:
-                chosen = [text.block.items[at] for at in wanted]
-                found[number] = tuple(dict.fromkeys(_nodes(plan, text, chosen)))
+                found[number] = tuple(dict.fromkeys(_nodes(plan, text, [text.block.items[at] for at in wanted])))
+            if row.line >= 0:
+                for at in wanted:
+                    nodes = tuple(_nodes(plan, text, [text.block.items[at]]))
+                    called |= {(number, name): nodes for name in text.names_of(at)}
     uses = {node: plan.found.flow.use(node) for nodes in found.values() for node in nodes}
-    return SourceMap({node: uses[node] for node in sorted(uses)}, found)
+    return SourceMap({node: uses[node] for node in sorted(uses)}, found, called)
 
 
 def _nodes(plan: Blocks, text: ClassText, items: Sequence[Item]) -> Iterator[int]:
