@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple, TypeAlias
@@ -27,7 +27,7 @@ MAX_TARGETS = 4
 _FREE = ("weight", "buffer", "number")
 """Steps that are written wherever they are used, however often."""
 
-_AROUND_CALLS = ("pointwise", "concat", "stack")
+_AROUND_CALLS = ("pointwise", "concat", "stack", "item")
 """Steps that stand on one line with a module of ours that they read."""
 
 
@@ -35,13 +35,14 @@ _AROUND_CALLS = ("pointwise", "concat", "stack")
 class Line:
     """`targets = expression`, whose holes are numbers of values. A target None is read by no one.
 
-    With `tuple` the only target is a tuple of tensors.
+    With `tuple` the only target is a tuple of tensors. Several targets may have `several` sizes.
     """
 
     targets: tuple[int | None, ...]
     expression: Expression
     sizes: Sizes
     tuple: bool = False
+    several: Sequence[Sizes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,8 @@ class _Writer:
         divided = self._inlined(_Raw(whole_of, step.inputs))
         total = division[-1]
         if total <= MAX_TARGETS:
-            self.lines[number] = Line(tuple(parts.get(i) for i in range(total)), divided, step.sizes)
+            several = tuple(self._sizes(part) for _, part in sorted(parts.items()))
+            self.lines[number] = Line(tuple(parts.get(i) for i in range(total)), divided, step.sizes, several=several)
             return
         whole = next(self.fresh)
         self.lines[number] = Line((whole,), divided, step.sizes, tuple=True)

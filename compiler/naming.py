@@ -71,6 +71,8 @@ class Naming:
 
     def _statement(self, targets: list[str], line: Line, expression: Expression, indent: int) -> list[str]:
         comment = f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
+        if len(set(line.several)) > 1:
+            comment = "; ".join(map(shape, line.several))
         return statement(f"{', '.join(targets)} = ", expression.doc, comment if self.comments else "", indent)
 
     def _take(self, line: Line) -> list[str]:

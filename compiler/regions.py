@@ -163,10 +163,16 @@ def _child(
 ) -> Region:
     known = at.get(path)
     if known is None:
-        known = at[path] = Region(scope, scope.label.partition("(")[0], parent, parent.depth + 1, place)
+        known = at[path] = Region(scope, _name(scope), parent, parent.depth + 1, place)
         parent.items.append(known)
         regions.append(known)
     return known
+
+
+def _name(scope: Scope) -> str:
+    """Without arguments; an architecture's is none."""
+    name = scope.label.partition("(")[0]
+    return name if name.isidentifier() else ""
 
 
 def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, dict[Item, set[Item]]]:
@@ -262,7 +268,7 @@ def _collapsed(regions: list[Region]) -> list[Region]:
             continue
         gone.add(inner)
         region.items, region.outputs, region.inputs = inner.items, inner.outputs, inner.inputs
-        region.name = region.name if len(region.name) >= MIN_NAME else inner.name
+        region.name = region.name if len(region.name) >= MIN_NAME or not inner.name else inner.name
         for item in region.items:
             if isinstance(item, Region):
                 item.parent = region

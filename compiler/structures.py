@@ -11,13 +11,13 @@ from ein.compiler.graph import Port
 from ein.compiler.regions import Flow, Region, nodes
 from ein.compiler.template import Number, Span, Template
 
-OVERHEAD = 6.0
-"""Lines of a class that its body in place would not take."""
+OVERHEAD = 3.0
+"""Lines that a class may cost: of what it takes beside its body (eight) less what a name is worth to a reader."""
 
 BUILT, CALL = 1.0, 2.0
 """Lines of one use of a class in a row of several, where it is only built, and elsewhere, where it is called too."""
 
-LEAST = 3.0
+LEAST = 4.0
 """Lines of a class at least, unless another one is used in it."""
 
 GIVEN = -1
@@ -128,7 +128,7 @@ def structured(flow: Flow, regions: list[Region], with_classes: bool) -> Structu
 def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: dict[Hashable, Structure]) -> Structure:
     places: dict[Port, Place] = {}
     given: dict[Port, Place] = {}
-    keys: dict[str, int] = {}
+    keys: dict[str, Place] = {}
     members: list[Member] = []
     marks: list[Hashable] = []
     length = 0
@@ -152,7 +152,7 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
             key = flow.use(item).key
             own = (key,) if item in flow.keeps and key in flow.shared else ()
         members.append(Member(what, live, sources, length, item in flow.keeps))
-        marks.append((isinstance(item, Region), what.number, live, sources, _local(own, keys)))
+        marks.append((isinstance(item, Region), what.number, live, sources, _repeated(own, keys, at)))
         ends = range(len(ports)) if isinstance(item, Region) else live
         places |= {port: Place(at, end) for port, end in zip(ports, ends, strict=True)}
         length += size
@@ -167,9 +167,10 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
     return made
 
 
-def _local(own: tuple[str, ...], keys: dict[str, int]) -> tuple[int, ...]:
-    """Shared keys as numbers that count where they occur first."""
-    return tuple(keys.setdefault(key, len(keys)) for key in own)
+def _repeated(own: tuple[str, ...], keys: dict[str, Place], at: int) -> tuple[tuple[int, Place], ...]:
+    """Which keys of an item occurred before in its region, and where."""
+    places = ((number, keys.setdefault(key, Place(at, number))) for number, key in enumerate(own))
+    return tuple((number, place) for number, place in places if place != (at, number))
 
 
 def _shared(flow: Flow, region: Region) -> tuple[str, ...]:

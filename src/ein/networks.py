@@ -12,6 +12,7 @@ from ein.grammar.derivations.derivation import Derivation
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ein.compiler.emit import EmittedSource
     from ein.compiler.graph import OpGraph
     from ein.compiler.passes import Pass
 
@@ -41,11 +42,17 @@ def optimise(graph: OpGraph, inference: bool = False) -> OpGraph:
     return run_passes(graph, EVALUATION if inference else PIPELINE).graph
 
 
-def emit(what: Derivation | OpGraph, name: str = "Net", docstring: str | None = None) -> str:
-    """Standalone torch source with one class `name`. A derivation is lowered and optimised first."""
+def emit(
+    what: Derivation | OpGraph, name: str = "Net", docstring: str | None = None, *, blocks: bool = True
+) -> EmittedSource:
+    """Standalone torch source with the class `name`, and classes for what repeats unless `blocks` is false.
+
+    A derivation is lowered and optimised first.
+    """
     from ein.compiler.emit import emit as emit_graph
 
-    return emit_graph(_graph(what), name, docstring if docstring is not None else describe(what))
+    text = docstring if docstring is not None else describe(what)
+    return emit_graph(_graph(what), name, text, blocks=blocks)
 
 
 def build(what: Derivation | OpGraph, seed: int = 0, device: str = "cpu") -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ein.cli.common import SEEDS, folder, request_options
 from ein.cli.network import ARCH, read
 
 if TYPE_CHECKING:
+    from ein.compiler.emit import EmittedSource
     from ein.compiler.graph import OpGraph
 
 ENDINGS = {"torch": ".py", "graph": ".graph", "onnx": ".onnx", "pt2": ".pt2"}
@@ -33,6 +35,8 @@ class Passes(Enum):
 @click.option("--format", "form", type=click.Choice(list(ENDINGS)), help="Default: by the ending of FILE, else torch.")
 @click.option("--no-optimise", is_flag=True, help="Leave out all passes: a line for each operator.")
 @click.option("--inference", is_flag=True, help="For evaluation alone: fold batch norms, scales, linear maps in a row.")
+@click.option("--flat", is_flag=True, help="One class, with what repeats written out.")
+@click.option("--map", "map_file", metavar="FILE", help="Where to write which line comes from which operator, as JSON.")
 @click.option("--name", default="Net", show_default=True, help="Name of the class.")
 @click.option("--weights", metavar="FILE", help="Of a program (onnx, pt2): what `ein train` saved.")
 @click.option("--seed", default=0, show_default=True, type=SEEDS, help="Of a program's fresh weights.")
@@ -43,6 +47,8 @@ def compile_command(
     form: str | None,
     no_optimise: bool,
     inference: bool,
+    flat: bool,
+    map_file: str | None,
     name: str,
     weights: str | None,
     seed: int,
@@ -52,12 +58,16 @@ def compile_command(
 ) -> None:
     """Standalone torch source of an architecture. It needs torch alone and defines Net(nn.Module).
 
+    What repeats is a class of its own, named after its rule or macro.
+
     Or its operation graph as text, or a program with weights for other runtimes: ONNX, or torch.export's .pt2.
 
     \b
     ein compile zoo/resnet8 -o net.py
     ein compile zoo/resnet8 --weights runs/resnet8/weights.safetensors -o net.onnx
     """
+    from ein.networks import EVALUATES, graph_text
+
     form = form or _form(out)
     if form in PROGRAMS and out is None:
         raise click.UsageError(f"{form} is written to a file: -o net{ENDINGS[form]}")
@@ -65,13 +75,24 @@ def compile_command(
         raise click.UsageError(f"{form} has no weights; a program has them: --format {' or '.join(PROGRAMS)}")
     if no_optimise and inference:
         raise click.UsageError("--inference asks for more passes, and --no-optimise for none")
+    if map_file is not None and form != "torch":
+        raise click.UsageError(f"--map is of torch source, and this is {form}")
     lowered, description = _graph(arch, settings, input, output)
     passes = Passes.NONE if no_optimise else Passes.INFERENCE if inference else Passes.ALL
     if form in PROGRAMS:
         assert out is not None
         _program(lowered, passes, Path(out), ENDINGS[form], weights, seed)
-    else:
-        _text(lowered, passes, out, form, name, description)
+        return
+    graph = _optimised(lowered, passes)
+    if form == "graph":
+        _put(out, graph_text(graph))
+        return
+    if passes is Passes.INFERENCE:
+        description = "\n\n".join([*([description] if description else []), EVALUATES])
+    source = _source(graph, flat, name, description)
+    _put(out, source)
+    if map_file is not None and source.origins is not None:
+        _put(map_file, json.dumps(source.origins().to_json(), indent=1) + "\n")
 
 
 def _form(out: str | None) -> str:
@@ -100,17 +121,19 @@ def _optimised(lowered: OpGraph, passes: Passes) -> OpGraph:
     return lowered if passes is Passes.NONE else optimise(lowered, inference=passes is Passes.INFERENCE)
 
 
-def _text(lowered: OpGraph, passes: Passes, out: str | None, form: str, name: str, description: str | None) -> None:
-    from ein.grammar.derivations.files import write
-    from ein.networks import EVALUATES, emit, graph_text
+def _source(graph: OpGraph, flat: bool, name: str, description: str | None) -> EmittedSource:
+    from ein.networks import emit
 
-    graph = _optimised(lowered, passes)
-    if passes is Passes.INFERENCE:
-        description = "\n\n".join([*([description] if description else []), EVALUATES])
     try:
-        text = graph_text(graph) if form == "graph" else emit(graph, name, description)
+        return emit(graph, name, description, blocks=not flat)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _put(out: str | None, text: str) -> None:
+    """Into a file, or to standard output where none is named."""
+    from ein.grammar.derivations.files import write
+
     if out is None:
         click.echo(text, nl=False)
         return
