@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from ein.compiler.blocks import Block, Call, Part, Run
 from ein.compiler.class_names import snake
 from ein.compiler.program import Slot, home_of
-from ein.compiler.weights import TIED, slots
+from ein.compiler.weights import TIED
 from ein.compiler.weights import Slot as Kept
 
 MAX_ATTRIBUTE = 24
@@ -31,7 +31,7 @@ def attributes(block: Block) -> dict[Slot, str]:
     found: dict[Slot, str] = {}
     for item in block.items:
         if isinstance(item, Part):
-            found |= {slot.home(""): f"{TIED}_{slot.key}" for slot in slots(item.body) if slot.key is not None}
+            found |= {slot.home(""): f"{TIED}_{slot.key}" for slot in item.slots if slot.key is not None}
     taken = {*found.values(), *RESERVED, *(each.name for each in block.parameters.given)}
     wanted = _wanted(block, found)
     totals = Counter(word for _, word, _ in wanted)
@@ -49,7 +49,7 @@ def _wanted(block: Block, tied: Mapping[Slot, str]) -> list[tuple[list[Slot], st
     seen: set[Slot] = set(tied)
     for number, item in enumerate(block.items):
         if isinstance(item, Part):
-            own = [slot for slot in slots(item.body) if slot.key is None]
+            own = [slot for slot in item.slots if slot.key is None]
             homes = [(item.key, slot.name) for slot in own]
             ends = [""] if len(own) == 1 else [f"_{_word(slot)}" for slot in own]
             word = item.word

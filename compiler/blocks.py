@@ -13,7 +13,7 @@ from ein.compiler.parameters import Parameter, Parameters, parameters
 from ein.compiler.regions import Region, flow, tree
 from ein.compiler.structures import GIVEN, Place, Structure, Structured, keys, structured
 from ein.compiler.template import Number, refilled
-from ein.compiler.weights import Sizes
+from ein.compiler.weights import Sizes, Slot, slots
 from ein.grammar.bodies.tensors import Body
 
 Keys: TypeAlias = tuple[str, ...]
@@ -28,6 +28,7 @@ class Part:
     key: str
     word: str
     """What its layers are called after."""
+    slots: tuple[Slot, ...]
     sources: tuple[Port | None, ...]
     built: int | None
     """When its weights are built, counted in the whole network."""
@@ -194,17 +195,18 @@ class _Writing:
 
     def _part(self, number: int, first: int) -> None:
         flow = self.found.flow
-        use = flow.use(number)
+        use = flow.uses[number]
         template, numbers = flow.templates.of(use.applied)
         base = self.found.first[self.region]
         columns = range(first - base, first - base + len(template.roles))
-        body = use.applied.body
+        body, kept = use.applied.body, flow.templates.slots(use.applied)
         if not self._own.written.keys().isdisjoint(columns):
             body = refilled(body, lambda i: self._own.number(columns[i], numbers[i]))
+            kept = slots(body)
         place = self.found.places[number] - self.found.nodes[self.region][0]
         sources = tuple(port and self.at[port] for port in flow.sources[number])
         built = flow.keeps.get(number)
-        self.items.append(Part(place, body, use.key, use.application.name, sources, built))
+        self.items.append(Part(place, body, use.key, use.application.name, kept, sources, built))
         self.at |= {Port(number, port): Port(len(self.items) - 1, port) for port in flow.live[number]}
 
     def _call(self, around: Region, at: int, region: Region) -> None:

@@ -17,7 +17,6 @@ from ein.compiler.naming import shape, write
 from ein.compiler.program import Program, Slot, home_of, program
 from ein.compiler.source import WIDTH, Group, layout, quoted
 from ein.compiler.structures import Structure
-from ein.compiler.weights import slots
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.host import Host
 
@@ -58,10 +57,7 @@ class ClassText:
     def names_of(self, number: int) -> list[str]:
         """Of what an item keeps."""
         item = self.block.items[number]
-        if isinstance(item, Part):
-            homes = [slot.home(item.key) for slot in slots(item.body)]
-        else:
-            homes = [home_of(item, number)]
+        homes = [slot.home(item.key) for slot in item.slots] if isinstance(item, Part) else [home_of(item, number)]
         return [self.names[home] for home in homes if home in self.slots]
 
     @property

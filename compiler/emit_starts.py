@@ -10,13 +10,13 @@ from ein.compiler.emit_body import layer
 from ein.compiler.emit_host import construction
 from ein.compiler.fillings import arguments, made
 from ein.compiler.forward import Forward, forward
-from ein.compiler.naming import Naming
 from ein.compiler.modules import module
+from ein.compiler.naming import Naming
 from ein.compiler.program import Program, Slot, home_of, start_program
 from ein.compiler.source import ATOM, Doc, Group, Row, layout
-from ein.compiler.weights import Slot as Kept
 from ein.compiler.structures import Structure
-from ein.compiler.weights import Start, slots, start
+from ein.compiler.weights import Slot as Kept
+from ein.compiler.weights import Start, start
 from ein.grammar.bodies.tensors import Body
 
 _INDENT = 8
@@ -64,30 +64,31 @@ def _when(item: Item) -> int:
 
 def _part(part: Part, live: Set[Slot], names: Mapping[Slot, str], done: set[Slot]) -> Iterator[str]:
     fresh: dict[tuple[int, ...], str | None] = {}
-    for slot in slots(part.body):
+    for slot in part.slots:
         home = slot.home(part.key)
         if home not in done:
             fresh[slot.path] = names[home] if home in live else None
             done.add(home)
-    return _rows(part.body, fresh)
+    return _rows(part, fresh)
 
 
-def _rows(body: Body, names: Mapping[tuple[int, ...], str | None]) -> Iterator[str]:
+def _rows(part: Part, names: Mapping[tuple[int, ...], str | None]) -> Iterator[str]:
     """What one use of an operator keeps, under the names of its slots; in textual order, as the interpreter draws.
 
     A slot without a name is read by no one, and one that is not listed is kept already.
     """
-    starts = _Starts(body)
-    for slot in slots(body):
+    starts = _Starts(part.body) if part.body.starts else None
+    for slot in part.slots:
         name = names.get(slot.path)
         if slot.step.op in ("layer", "host"):
             if name is not None:
                 built = layer(slot.step) if slot.step.op == "layer" else construction(slot.step)
                 yield from layout(f"self.{name} = ", built, "", _INDENT)
         elif slot.path in names:
-            yield from starts.until(slot.step.argument("after"))
+            if starts is not None:
+                yield from starts.until(slot.step.argument("after"))
             if name is not None:
-                yield from _kept(name, slot, starts.of(slot))
+                yield from _kept(name, slot, None if starts is None else starts.of(slot))
 
 
 @dataclass(slots=True)

@@ -214,7 +214,7 @@ class _Lowering:
 
     def _repeat(self, parts: tuple[TypedTerm | _Copy, ...], pieces: tuple[Ports, ...] | None, tied: bool) -> None:
         if _is_unnamed(parts[0]):
-            parts = tuple(map(_Copy, parts))
+            parts = tuple(_Copy(part) for part in parts if not isinstance(part, _Copy))
         if tied:
             self.tasks.append(_Tied(parts, pieces))
         elif pieces is None:

@@ -82,9 +82,14 @@ class Use:
         return self.application.text
 
     @property
+    def names(self) -> list[str]:
+        """Of the rules and macros around it, outermost first."""
+        return [scope.label for scope in self.path if scope.label != COPY]
+
+    @property
     def place(self) -> str:
-        """The rules and macros around it: `Net > S > residual`."""
-        return " > ".join(scope.label for scope in self.path if scope.label != COPY)
+        """`Net > S > residual`."""
+        return " > ".join(self.names)
 
     @property
     def weights(self) -> Entries:

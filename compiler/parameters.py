@@ -72,7 +72,7 @@ def parameters(found: Structured, structure: Structure, of: dict[Structure, Para
 def _roles(structure: Structure, of: dict[Structure, Parameters], first: int) -> Iterator[tuple[int, Role]]:
     """The numbers that its text is made of: its own, those of what stands in place, and what classes inside are given,
     take and give."""
-    for at, member in enumerate(structure.members):
+    for member in structure.members:
         begin = first + member.first
         if isinstance(member.what, Template):
             yield from ((begin + i, role) for i, role in enumerate(member.what.roles))

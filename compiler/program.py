@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import count
 from typing import TypeAlias
 
-from ein.compiler.emit_body import cast
 from ein.compiler.blocks import Block, Call, Part, Run
+from ein.compiler.emit_body import cast
 from ein.compiler.graph import Port
 from ein.compiler.structures import GIVEN
 from ein.compiler.weights import slots, start
@@ -117,7 +117,7 @@ class _Flattening:
     def use(self, part: Part, sources: list[int]) -> tuple[int, ...]:
         """The values of the results."""
         body = part.body
-        homes = {slot.path: slot.home(part.key) for slot in slots(body)}
+        homes = {slot.path: slot.home(part.key) for slot in part.slots}
         local = self.body(body.steps, sources, homes, part.key)
         return tuple(self._number(local[result]) for result in body.results)
 

@@ -15,7 +15,6 @@ from typing import TypeAlias
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Scope, Use
 from ein.compiler.template import Template, Templates
-from ein.compiler.weights import slots
 
 Item: TypeAlias = "int | Region"
 
@@ -56,6 +55,7 @@ class Flow:
     graph: OpGraph
     templates: Templates
     order: tuple[int, ...]
+    uses: dict[int, Use]
     sources: dict[int, tuple[Port | None, ...]]
     live: dict[int, tuple[int, ...]]
     results: tuple[Port, ...]
@@ -63,37 +63,30 @@ class Flow:
     shared: frozenset[str]
     """Keys of several uses."""
 
-    def use(self, number: int) -> Use:
-        found = self.graph.node(number)
-        assert isinstance(found, Use)
-        return found
-
 
 def flow(graph: OpGraph) -> Flow:
     templates = Templates()
     origin: dict[Port, Port] = {}
     given: dict[int, tuple[Port, ...]] = {}
     parts: dict[int, Template] = {}
+    uses: dict[int, Use] = {}
     for number, node in graph.nodes():
         sources = given[number] = tuple(origin[source] for source in graph.sources(number))
         if isinstance(node, Use):
+            uses[number] = node
             parts[number] = part = templates.of(node.applied)[0]
             for port, alias in enumerate(part.aliases):
                 origin[Port(number, port)] = Port(number, port) if alias is None else sources[alias]
         elif isinstance(node, Input):
             origin |= {Port(number, port): Port(number, port) for port in range(len(node.outputs))}
-    live, sources = _live(graph, given, parts)
+    live, read = _live(graph, given, parts)
     order = tuple(number for number in graph.order if number in live)
-    keys = Counter(graph.node(number).key for number in order if _keeps(graph, number))  # type: ignore[union-attr]
+    kept = {number: uses[number].key for number in order if templates.slots(uses[number].applied)}
+    keys = Counter(kept.values())
     places = {key: place for place, key in enumerate(keys)}
-    keeps = {number: places[graph.node(number).key] for number in order if _keeps(graph, number)}  # type: ignore[union-attr]
+    keeps = {number: places[key] for number, key in kept.items()}
     shared = frozenset(key for key, count in keys.items() if count > 1)
-    return Flow(graph, templates, order, sources, live, given[graph.output], keeps, shared)
-
-
-def _keeps(graph: OpGraph, number: int) -> bool:
-    node = graph.node(number)
-    return isinstance(node, Use) and bool(slots(node.applied.body))
+    return Flow(graph, templates, order, uses, read, live, given[graph.output], keeps, shared)
 
 
 def _live(
@@ -111,9 +104,9 @@ def _live(
         live[number] = tuple(sorted(wanted[number]))
         read = frozenset().union(*(parts[number].reads[result] for result in live[number]))
         sources[number] = tuple(port if at in read else None for at, port in enumerate(given[number]))
-        for port in sources[number]:
-            if port is not None:
-                wanted[port.node].add(port.port)
+        for at in read:
+            port = given[number][at]
+            wanted[port.node].add(port.port)
     return live, sources
 
 
@@ -140,7 +133,7 @@ def _grown(found: Flow, dissolved: set[Scope]) -> tuple[list[Region], dict[int, 
     regions, home = [root], {}
     at: dict[tuple[Scope, ...], Region] = {}
     for place, number in enumerate(found.order):
-        path = found.use(number).path
+        path = found.uses[number].path
         region = at.get(path)
         if region is None:
             region = root
@@ -234,7 +227,9 @@ def _arranged(region: Region, edges: dict[Item, set[Item]] | None) -> set[Scope]
         region.items = [region.items[at] for at in order]
         return set()
     left = set(range(len(region.items))) - set(order)
-    back = [(place[item], place[s]) for item, sources in edges.items() for s in sources if {place[s], place[item]} <= left]
+    back = [
+        (place[item], place[s]) for item, sources in edges.items() for s in sources if {place[s], place[item]} <= left
+    ]
     behind = set(_sorted(len(region.items), back))
     stuck = [region.items[at] for at in sorted(left - behind)]
     return {item.scope for item in stuck if isinstance(item, Region) and item.scope is not None}
@@ -288,7 +283,7 @@ def _weigh(found: Flow, regions: list[Region]) -> None:
                     tied.add(region)
             elif item in found.keeps:
                 own.add(found.keeps[item])
-                if found.use(item).ties:
+                if found.uses[item].ties:
                     tied.add(region)
         keys[region] = own
         together = not own or max(own) - min(own) + 1 == len(own)

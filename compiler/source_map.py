@@ -9,6 +9,7 @@ from typing import Any
 from ein.compiler.blocks import Blocks, Call, Item, Part, Run
 from ein.compiler.emit_class import ClassText, Marked
 from ein.compiler.forward import Forward, Line, Loop
+from ein.compiler.graph_text import place
 from ein.compiler.nodes import Use
 from ein.compiler.program import Program
 
@@ -28,10 +29,7 @@ class SourceMap:
     def to_json(self) -> dict[str, Any]:
         """`uses`: what they are and where they stand; `lines`: for each line their places in that list."""
         places = {number: at for at, number in enumerate(self.uses)}
-        uses = [
-            {"operator": use.text, "path": [scope.label for scope in use.path if scope.label], "place": where(use)}
-            for use in self.uses.values()
-        ]
+        uses = [{"operator": use.text, "path": use.names, "place": place(use.span)} for use in self.uses.values()]
         lines = {str(line): [places[number] for number in numbers] for line, numbers in self.lines.items()}
         return {"uses": uses, "lines": lines}
 
@@ -41,26 +39,18 @@ class SourceMap:
         With each line stands the layer that it called, or nothing.
         """
         left: tuple[int, ...] = ()
-        for place in places:
-            here = self.called.get(place) or self.lines.get(place[0], ())
+        for line, called in places:
+            here = self.called.get((line, called)) or self.lines.get(line, ())
             left = tuple(number for number in here if number in set(left)) or here or left
         said = tuple(dict.fromkeys(_said(self.uses[number]) for number in left))
         more = f" or {len(said) - MAX_SHOWN} more" if len(said) > MAX_SHOWN else ""
         return f"in {' or '.join(said[:MAX_SHOWN])}{more}" if said else ""
 
 
-def where(use: Use) -> str:
-    """`resnet18.ein:12:5`, or nothing for what no file says."""
-    if not use.span.source.name:
-        return ""
-    line, column = use.span.source.position(use.span.start)
-    return f"{use.span.source.name}:{line}:{column}"
-
-
 def _said(use: Use) -> str:
     around = f" of {use.place}" if use.place else ""
-    place = f", {where(use)}" if where(use) else ""
-    return f"`{use.text}`{around}{place}"
+    at = f", {place(use.span)}" if place(use.span) else ""
+    return f"`{use.text}`{around}{at}"
 
 
 def mapped(plan: Blocks, classes: Sequence[ClassText], rows: Sequence[Sequence[Marked]], head: int) -> SourceMap:
@@ -80,7 +70,7 @@ def mapped(plan: Blocks, classes: Sequence[ClassText], rows: Sequence[Sequence[M
                 for at in wanted:
                     nodes = tuple(_nodes(plan, text, [text.block.items[at]]))
                     called |= {(number, name): nodes for name in text.names_of(at)}
-    uses = {node: plan.found.flow.use(node) for nodes in found.values() for node in nodes}
+    uses = {node: plan.found.flow.uses[node] for nodes in found.values() for node in nodes}
     return SourceMap({node: uses[node] for node in sorted(uses)}, found, called)
 
 
@@ -89,8 +79,8 @@ def _nodes(plan: Blocks, text: ClassText, items: Sequence[Item]) -> Iterator[int
     for region in text.block.structure.regions:
         first = plan.found.nodes[region][0]
         for item in items:
-            for place, count in _places(plan, item):
-                yield from plan.found.order[first + place : first + place + count]
+            for begin, count in _places(plan, item):
+                yield from plan.found.order[first + begin : first + begin + count]
 
 
 def _places(plan: Blocks, item: Item) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ein.compiler.blocks import Block, Blocks, Call, Part, Run
+from ein.compiler.blocks import Blocks, Call, Part, Run
 from ein.compiler.emit_class import ClassText
 from ein.compiler.program import Slot, home_of
 from ein.compiler.structures import Structure
@@ -37,7 +37,7 @@ def _instances(item: Call | Run, name: str) -> Iterator[tuple[Call, str]]:
 
 def _entries(plan: Blocks, part: Part, place: int, text: ClassText, prefix: str) -> Iterator[tuple[str, str]]:
     """Of the node at this place, which is written as `part`."""
-    use = plan.found.flow.use(plan.found.order[place])
+    use = plan.found.flow.uses[plan.found.order[place]]
     entries = use.weights
     for slot in slots(use.applied.body):
         home: Slot = slot.home(part.key)

@@ -74,7 +74,7 @@ class Structure:
             span: Span | None = member.what.results[place.port]
         else:
             span = member.what.sizes_of(member.what.outputs[place.port])
-        return span and Span(span.first + member.first, span.count)
+        return span and Span(span.first + member.first, span.length)
 
     def _sizes_of_input(self, port: int) -> Span | None:
         for member in self.members:
@@ -82,7 +82,7 @@ class Structure:
                 if source == (GIVEN, port):
                     what = member.what
                     span = what.inputs[at] if isinstance(what, Template) else what.sizes_of(Place(GIVEN, at))
-                    return span and Span(span.first + member.first, span.count)
+                    return span and Span(span.first + member.first, span.length)
         return None
 
 
@@ -146,10 +146,10 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
             size = what.length
             own = _shared(flow, item) if flow.shared else ()
         else:
-            what = flow.templates.of(flow.use(item).applied)[0]
+            what = flow.templates.of(flow.uses[item].applied)[0]
             live, sources = flow.live[item], tuple(map(read, flow.sources[item]))
             ports, size = tuple(Port(item, port) for port in live), len(what.roles)
-            key = flow.use(item).key
+            key = flow.uses[item].key
             own = (key,) if item in flow.keeps and key in flow.shared else ()
         members.append(Member(what, live, sources, length, item in flow.keeps))
         marks.append((isinstance(item, Region), what.number, live, sources, _repeated(own, keys, at)))
@@ -174,7 +174,7 @@ def _repeated(own: tuple[str, ...], keys: dict[str, Place], at: int) -> tuple[tu
 
 
 def _shared(flow: Flow, region: Region) -> tuple[str, ...]:
-    keys = (flow.use(number).key for number in nodes(region) if number in flow.keeps)
+    keys = (flow.uses[number].key for number in nodes(region) if number in flow.keeps)
     return tuple(key for key in keys if key in flow.shared)
 
 
@@ -190,7 +190,7 @@ def _laid_out(
         item, done = stack.pop()
         if not isinstance(item, Region):
             order.append(item)
-            numbers += flow.templates.of(flow.use(item).applied)[1]
+            numbers += flow.templates.of(flow.uses[item].applied)[1]
         elif done:
             spans[item] = (spans[item][0], len(order))
         else:
@@ -234,14 +234,14 @@ def _places(structures: tuple[Structure, ...]) -> Counter[Structure]:
 
 
 def _measure(structure: Structure, places: Counter[Structure]) -> None:
-    """Its lines, in place. What stands in one place alone is a class only in a row of those that also stand elsewhere."""
+    """Its lines, in place. What stands in one place alone is a class only in a row of such as stand elsewhere too."""
     structure.lines, structure.holds_classes = 0.0, False
     inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
     is_row = _is_row(structure) and any(places[what] > count for what, count in inside.items())
     for member in structure.members:
         what = member.what
         if isinstance(what, Template):
-            structure.lines += what.weight + member.keeps
+            structure.lines += what.lines + member.keeps
         elif _pays(what, len(what.regions) if is_row else places[what]):
             structure.lines += BUILT if is_row else CALL
             structure.holds_classes = True
@@ -252,7 +252,9 @@ def _measure(structure: Structure, places: Counter[Structure]) -> None:
 def _is_row(structure: Structure) -> bool:
     """Whether it is modules one after another and nothing else."""
     return len(structure.members) > 1 and all(
-        isinstance(member.what, Structure) and member.what.is_unit and _pays(member.what, len(member.what.regions), BUILT)
+        isinstance(member.what, Structure)
+        and member.what.is_unit
+        and _pays(member.what, len(member.what.regions), BUILT)
         for member in structure.members
     )
 
@@ -272,7 +274,7 @@ def _may(found: Structured, structure: Structure) -> bool:
 
 def _is_fair(found: Structured, structure: Structure) -> bool:
     flow = found.flow
-    totals = Counter(flow.use(number).key for number in flow.keeps)
+    totals = Counter(flow.uses[number].key for number in flow.keeps)
     alike: dict[tuple[str, ...], list[Region]] = defaultdict(list)
     for region in structure.regions:
         alike[keys(found, region)].append(region)
@@ -288,4 +290,4 @@ def _is_fair(found: Structured, structure: Structure) -> bool:
 def keys(found: Structured, region: Region) -> tuple[str, ...]:
     """Of what its nodes keep, in order."""
     first, end = found.nodes[region]
-    return tuple(found.flow.use(number).key for number in found.order[first:end] if number in found.flow.keeps)
+    return tuple(found.flow.uses[number].key for number in found.order[first:end] if number in found.flow.keeps)

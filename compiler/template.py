@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
+from ein.compiler.weights import Slot, slots
 from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.cfg import Applied
 
@@ -26,10 +27,10 @@ class Role(NamedTuple):
 
 
 class Span(NamedTuple):
-    """`count` numbers from `first` on."""
+    """`length` numbers from `first` on."""
 
     first: int
-    count: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +47,8 @@ class Template:
     results: tuple[Span, ...]
     aliases: tuple[int | None, ...]
     reads: tuple[frozenset[int], ...]
-    weight: float
-    """About how many lines of a `forward` it takes."""
+    lines: float
+    """About how many of a `forward` it takes."""
 
 
 class Templates:
@@ -56,6 +57,14 @@ class Templates:
     def __init__(self) -> None:
         self._numbers: dict[Hashable, Template] = {}
         self._known: dict[int, tuple[Template, tuple[Number, ...]]] = {}
+        self._slots: dict[int, tuple[Slot, ...]] = {}
+
+    def slots(self, applied: Applied) -> tuple[Slot, ...]:
+        """Of its body."""
+        found = self._slots.get(id(applied))
+        if found is None:
+            found = self._slots[id(applied)] = slots(applied.body)
+        return found
 
     def of(self, applied: Applied) -> tuple[Template, tuple[Number, ...]]:
         found = self._known.get(id(applied))
@@ -80,14 +89,12 @@ class Templates:
                 kept.append((name, rest))
                 numbers += own
                 roles += (Role(_WORDS.get(name, name), _place(step)) for _ in own)
-            shapes.append(
-                (step.op, step.inputs, len(step.sizes), step.name, tuple(kept), step.batched, step.element, step.label)
-                + _decided(step, body.steps)
-            )
+            shape = (step.op, step.inputs, len(step.sizes), step.name, step.batched, step.element, step.label)
+            shapes.append((*shape, tuple(kept), *_decided(step, body.steps)))
         key = (tuple(shapes), body.results, body.starts, body if _is_closed(body) else None)
         known = self._numbers.get(key)
         if known is None:
-            known = Template(len(self._numbers), tuple(roles), *_wires(body, sizes), _weight(body))
+            known = Template(len(self._numbers), tuple(roles), *_wires(body, sizes), _lines(body))
             self._numbers[key] = known
         return known, tuple(numbers)
 
@@ -117,7 +124,8 @@ def _is_closed(body: Body) -> bool:
     """Whether nothing may differ: what is inside of a scan or of a host operator is not looked into, and what is
     computed at the start depends on sizes."""
     return bool(body.starts) or any(
-        step.op in ("scan", "host") or (step.name == "clamp" and _is_number(body, step.inputs[0])) for step in body.steps
+        step.op in ("scan", "host") or (step.name == "clamp" and _is_number(body, step.inputs[0]))
+        for step in body.steps
     )
 
 
@@ -188,7 +196,7 @@ def _wires(
     return given, results, aliases, tuple(reads[result] for result in body.results)
 
 
-def _weight(body: Body) -> float:
+def _lines(body: Body) -> float:
     computed = sum(step.op not in ("input", "weight", "buffer", "number") for step in body.steps)
     return max(0.4, computed / 3)
 
@@ -203,7 +211,7 @@ def refilled(body: Body, named: Callable[[int], Number]) -> Body:
 
 
 def _refilled(step: Step, at: Iterator[int], named: Callable[[int], Number]) -> Step:
-    sizes = tuple(named(next(at)) for _ in step.sizes)
+    sizes: Any = tuple(named(next(at)) for _ in step.sizes)
     arguments = []
     for name, value in step.arguments:
         _, own = _opened(step, name, value)

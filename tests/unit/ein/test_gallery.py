@@ -15,7 +15,7 @@ GALLERY = Path(__file__).parents[3] / "docs" / "gallery"
 SHOWN = {"resnet18": "zoo/resnet18", "vit": "zoo/vit", "einspace": str(GALLERY / "einspace.ein")}
 IDS = re.compile(r"@[0-9a-f]{8}:[0-9a-f]{16}")
 
-BY_HAND = '''
+BY_HAND = """
 import torch.nn.functional as F
 from torch import nn
 
@@ -64,7 +64,7 @@ class ResNet18(nn.Module):
         x = self.layer4(x)
         x = x.mean((2, 3))
         return self.fc(x)
-'''
+"""
 
 
 @pytest.mark.parametrize("name", SHOWN)
