@@ -70,8 +70,9 @@ def flow(graph: OpGraph) -> Flow:
     given: dict[int, tuple[Port, ...]] = {}
     parts: dict[int, Template] = {}
     uses: dict[int, Use] = {}
+    wires = graph.wires()
     for number, node in graph.nodes():
-        sources = given[number] = tuple(origin[source] for source in graph.sources(number))
+        sources = given[number] = tuple(origin[source] for source in wires[number])
         if isinstance(node, Use):
             uses[number] = node
             parts[number] = part = templates.of(node.applied)[0]
@@ -255,9 +256,14 @@ def _sorted(count: int, edges: list[tuple[int, int]]) -> list[int]:
 
 
 def _collapsed(regions: list[Region]) -> list[Region]:
-    """Without regions that hold another one and nothing else, under the outer name of both, unless it says little."""
+    """Without regions of one operator, and without those that hold another one and nothing else; that has the outer
+    name of both, unless it says little."""
     gone: set[Region] = set()
     for region in reversed(regions):
+        for at, item in enumerate(region.items):
+            if isinstance(item, Region) and _is_operator(item):
+                gone.add(item)
+                region.items[at] = item.items[0]
         inner = region.items[0] if len(region.items) == 1 else None
         if not isinstance(inner, Region) or region.parent is None:
             continue
@@ -268,6 +274,10 @@ def _collapsed(regions: list[Region]) -> list[Region]:
             if isinstance(item, Region):
                 item.parent = region
     return [region for region in regions if region not in gone]
+
+
+def _is_operator(region: Region) -> bool:
+    return len(region.items) == 1 and not isinstance(region.items[0], Region)
 
 
 def _weigh(found: Flow, regions: list[Region]) -> None:
