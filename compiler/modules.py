@@ -7,13 +7,19 @@ from itertools import groupby
 
 from ein.compiler.blocks import Call, Run
 from ein.compiler.parameters import Parameter
-from ein.compiler.source import Doc, Group, flat
+from ein.compiler.source import WIDTH, Doc, Group, flat
 from ein.compiler.source import number as literal
 from ein.compiler.structures import Structure
 from ein.compiler.template import Number
 
 LONG = 3
-"""So many instances are made in a loop."""
+"""So many instances are made in a loop, and two where they would take several lines."""
+
+WIDE = 60
+"""Characters of what takes several lines."""
+
+WIDEST = WIDTH - 14
+"""Characters of a loop that stands on one line in any case."""
 
 
 def module(item: Call | Run, classes: Mapping[Structure, str]) -> Group:
@@ -23,7 +29,7 @@ def module(item: Call | Run, classes: Mapping[Structure, str]) -> Group:
     first = item.calls[0]
     if len(item.calls) >= LONG and all(call.structure is first.structure for call in item.calls):
         looped = _looped(item.calls, classes[first.structure])
-        if looped is not None:
+        if looped is not None and len(looped) <= WIDEST:
             return Group("nn.Sequential", (looped,))
     return Group("nn.Sequential", tuple(_shortened([_instance(call, classes) for call in item.calls])))
 
@@ -32,10 +38,12 @@ def _shortened(made: list[Group]) -> Iterator[Doc]:
     """Equal ones that follow one another are made in a loop."""
     for _, group in groupby(made):
         alike = list(group)
-        if len(alike) < LONG:
+        text = ", ".join(map(flat, made))
+        looped = f"*({flat(alike[0])} for _ in range({len(alike)}))"
+        if len(alike) == 1 or len(looped) > WIDEST or (len(alike) < LONG and len(text) < WIDE):
             yield from alike
         else:
-            yield f"*({flat(alike[0])} for _ in range({len(alike)}))"
+            yield looped
 
 
 def _instance(call: Call, classes: Mapping[Structure, str]) -> Group:

@@ -126,7 +126,7 @@ class _Choice:
 
     def run(self) -> tuple[Parameter, ...]:
         coded = [at for at in self.different if self.roles[at].place != SHOWN]
-        for at in coded:
+        for at in sorted(coded, key=lambda at: self.roles[at].name == "padding"):
             self._place(at)
         count = len(self.bases)
         for at, role in self.roles.items():
@@ -138,7 +138,7 @@ class _Choice:
         for name, (_, _, places) in zip(names, self.bases, strict=True):
             self.written |= {at: Written("", name) for at in places}
         for at, base, before, after in self.derived:
-            self.written[at] = Written(before, names[base], after.format(*names))
+            self.written[at] = Written(before.format(*names), names[base], after.format(*names))
         return self._parameters(names[:count])
 
     def _place(self, at: int) -> None:
@@ -184,7 +184,7 @@ class _Choice:
         """What stands before and behind the base, if the column can be written so."""
         pairs = list(zip(column, base, strict=True))
         if kind == "window":
-            return ("", " // 2") if all(value == by // 2 for value, by in pairs) else None
+            return self._padding(pairs)
         if kind not in _SIZES:
             return None
         value, by = pairs[0]
@@ -198,6 +198,17 @@ class _Choice:
         if not coded and value > by and all(one - other == value - by for one, other in pairs):
             return "", f" + {value - by}"
         return self._strided(pairs) if kind in _GRID else None
+
+    def _padding(self, pairs: list[tuple[Number, Number]]) -> tuple[str, str] | None:
+        """What keeps the size, of the size of a window."""
+        if all(value == by // 2 for value, by in pairs):
+            return "", " // 2"
+        for number, (kind, dilation, _) in enumerate(self.bases):
+            if kind == "dilation" and all(
+                value == d * (by // 2) for (value, by), d in zip(pairs, dilation, strict=True)
+            ):
+                return f"{{{number}}} * (", " // 2)"
+        return None
 
     def _strided(self, pairs: list[tuple[Number, Number]]) -> tuple[str, str] | None:
         """`h // stride`."""

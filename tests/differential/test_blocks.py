@@ -264,7 +264,7 @@ def test_ruff_and_the_hash_seed(tmp_path: Path) -> None:
 def texts() -> list[str]:
     graphs = [zoo(name) for name in ZOO]
     graphs += [graph_of(text, "a" if "arch a " in text else "net") for text, _ in CASES.values()]
-    for space, count in (("nb201", 8), ("hnb201", 8), ("einspace", 30), ("hybrid", 8)):
+    for space, count in (("nb201", 8), ("hnb201", 8), ("darts", 6), ("einspace", 30), ("hybrid", 8)):
         sampler = Sampler.of(load_grammar(space))
         graphs += [optimise(lower(sampler.draw(9, index).term)).graph for index in range(count)]
     return [emit(graph) for graph in graphs]
