@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Set
+from keyword import kwlist
 
 from ein.compiler.blocks import Block, Call, Part, Run
 from ein.compiler.class_names import snake
@@ -32,7 +33,7 @@ def attributes(block: Block) -> dict[Slot, str]:
     for item in block.items:
         if isinstance(item, Part):
             found |= {slot.home(""): f"{TIED}_{slot.key}" for slot in item.slots if slot.key is not None}
-    taken = {*found.values(), *RESERVED, *(each.name for each in block.parameters.given)}
+    taken = {*found.values(), *RESERVED, *kwlist, *(each.name for each in block.parameters.given)}
     wanted = _wanted(block, found)
     totals = Counter(word for _, word, _ in wanted)
     counts: Counter[str] = Counter()

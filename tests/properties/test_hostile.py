@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import builtins
 import keyword
 import xml.etree.ElementTree as ET
@@ -61,9 +62,16 @@ AS_WEIGHT = (
     "rule S = f({name}) >> f({name})"
 )
 
+AS_BLOCK = (
+    "def {name}(c) = conv(c) >> batch_norm >> relu >> conv(c) >> batch_norm >> gelu >> conv(c)\n"
+    "rule S = {name}(4) >> {name}(5) >> {name}(6) >> {camel}(7) >> {camel}(8) >> {camel}(9)\n"
+    "rule {camel}(c) = conv(c) >> batch_norm >> gelu >> conv(c) >> batch_norm >> gelu >> conv(c)"
+)
+
 KINDS = frozenset(
     "Add Assign Attribute BinOp Call ClassDef Compare Constant Div Eq Expr For FunctionDef Gt GtE Import ImportFrom"
-    " List ListComp Load Lt LtE MatMult Module Mult Name NotEq Pow Return Slice Store Sub Subscript Tuple USub UnaryOp"
+    " FloorDiv GeneratorExp List ListComp Load Lt LtE MatMult Module Mult Name NotEq Pow Return Slice Starred Store Sub"
+    " Subscript Tuple USub UnaryOp"
     " alias arg arguments comprehension keyword".split()
 )
 """The nodes of Python that emitted source is made of: no `import` inside, no `lambda`, no `exec`, no string to run."""
@@ -74,7 +82,8 @@ ROOTS = frozenset("self torch nn F super range zip".split())
 
 def _assigned(tree: ast.AST) -> set[str]:
     stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return stored | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    return stored | classes | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
 
 
 def harmless(source: str) -> None:
@@ -102,6 +111,17 @@ def grammars(name: str) -> Iterator[Grammar]:
     yield load_grammar(Source("everywhere.ein", EVERYWHERE.format(name=name, camel=name.title().replace("_", ""))))
     for text in (AS_OPERATOR, AS_AXIS, AS_VALUE, AS_WEIGHT) if name != "x" else (AS_WEIGHT,):  # `x` is the input
         yield load_grammar(Source("one.ein", HEAD + text.format(name=name)))
+
+
+@pytest.mark.parametrize("name", NAMES[::6])
+def test_any_name_can_be_a_class(name: str) -> None:
+    camel = name.title().replace("_", "")
+    grammar = load_grammar(Source("block.ein", HEAD + AS_BLOCK.format(name=name, camel=f"{camel}Z")))
+    for derivation in derivations(grammar):
+        source = emit(derivation)
+        harmless(source)
+        assert source.count("(nn.Module):") == 3 and len({*re.findall(r"(?m)^class (\w+)", source)}) == 3
+        build(derivation)
 
 
 def derivations(grammar: Grammar) -> Iterator[Derivation]:
