@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ein.compiler.class_names import ClassNames
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.parameters import Parameter, Parameters, parameters
-from ein.compiler.regions import Region, flow, tree
+from ein.compiler.regions import Region, flow, tree, whole
 from ein.compiler.structures import GIVEN, Place, Structure, Structured, keys, structured
 from ein.compiler.template import Number, refilled
 from ein.compiler.weights import Sizes, Slot, slots
@@ -105,7 +105,7 @@ class Blocks:
 def blocks(graph: OpGraph, name: str, with_classes: bool = True, taken: Sequence[str] = ()) -> Blocks:
     """`name` is that of the network's class, `taken` are names that no other class may have."""
     through = flow(graph)
-    found = structured(through, tree(through), with_classes)
+    found = structured(through, tree(through) if with_classes else [whole(through)], with_classes)
     of: dict[Structure, Parameters] = {}
     written = [structure for structure in found.structures if structure.is_class]
     for structure in written:
@@ -297,7 +297,8 @@ def _chains(items: Sequence[Part | Call], results: tuple[Port, ...]) -> list[lis
             and _next(rank, before.built, item.built)
         )
         chain = chains.pop(source.node) if fits and source is not None else []
-        chains[at] = [*chain, at]
+        chain.append(at)
+        chains[at] = chain
     return list(chains.values())
 
 

@@ -36,11 +36,11 @@ def module(item: Call | Run, classes: Mapping[Structure, str]) -> Group:
 
 def _shortened(made: list[Group]) -> Iterator[Doc]:
     """Equal ones that follow one another are made in a loop."""
+    fits = sum(len(flat(each)) + 2 for each in made) < WIDE
     for _, group in groupby(made):
         alike = list(group)
-        text = ", ".join(map(flat, made))
         looped = f"*({flat(alike[0])} for _ in range({len(alike)}))"
-        if len(alike) == 1 or len(looped) > WIDEST or (len(alike) < LONG and len(text) < WIDE):
+        if len(alike) == 1 or len(looped) > WIDEST or (len(alike) < LONG and fits):
             yield from alike
         else:
             yield looped

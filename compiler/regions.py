@@ -111,6 +111,11 @@ def _live(
     return live, sources
 
 
+def whole(found: Flow) -> Region:
+    """All of it, with no regions inside."""
+    return Region(None, "", None, 0, 0, list(found.order))
+
+
 def tree(found: Flow) -> list[Region]:
     """The regions of a graph, each after the one around it; the first is all of it.
 

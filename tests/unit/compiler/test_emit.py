@@ -126,6 +126,30 @@ def test_defaults_that_are_left_out_are_torch_s(row: Row) -> None:
         assert list(found)[first : first + len(required)] == required
 
 
+def calls_of(repeats: int) -> int:
+    """Of functions, while a network of so many blocks in four sizes is emitted."""
+    part = "def part(c) = conv(c) >> batch_norm >> relu >> conv(c) >> batch_norm >> gelu"
+    row = " >> ".join(f"part({4 + at % 4})" for at in range(repeats))
+    graph = optimise(graph_of(f"{part}\ninput im[3, 8, 8]\narch net = {row}")).graph
+    count = 0
+
+    def called(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(called)
+    try:
+        emit(graph)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_work_grows_with_the_network() -> None:
+    """Twice as many blocks take twice the calls and not four times."""
+    assert calls_of(160) < 2.2 * calls_of(80)
+
+
 # --- load
 
 
