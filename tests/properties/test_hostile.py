@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 import builtins
 import keyword
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
