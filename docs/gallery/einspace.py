@@ -66,7 +66,9 @@ class Net(nn.Module):
         self.readout = nn.Linear(512, 10)
 
     def forward(self, x):  # 3 x 32 x 32
-        x = self.linear(F.unfold(x, 1, stride=2).transpose(1, 2))  # 256 x 32
-        x, y, z, u = F.leaky_relu(x).chunk(4, dim=1)  # each 64 x 32
+        x = x.unflatten(2, (16, 2)).unflatten(4, (16, 2))  # 3 x 16 x 2 x 16 x 2
+        x = x[:, :, :, 0][:, :, :, :, 0].permute(0, 2, 3, 1)  # 16 x 16 x 3
+        x = F.leaky_relu(self.linear(x.flatten(1, 2)))  # 256 x 32
+        x, y, z, u = x.chunk(4, dim=1)  # each 64 x 32
         x = self.route1(x) + self.route2(y) + self.route3(z)  # 512 x 64
         return self.readout((x + self.route4(u)).mean(-1))  # 10

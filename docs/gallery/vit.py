@@ -50,7 +50,8 @@ class Net(nn.Module):
         self.linear2 = nn.Linear(64, 10)
 
     def forward(self, x):  # 3 x 32 x 32
-        x = F.unfold(x, 4, stride=4).transpose(1, 2)  # 64 x 48
+        x = x.unflatten(2, (8, 4)).unflatten(4, (8, 4))  # 3 x 8 x 4 x 8 x 4
+        x = x.permute(0, 2, 4, 1, 3, 5).flatten(1, 2).flatten(2)  # 64 x 48
         x = self.linear1(x)  # 64 x 64
         y = self.class_token.expand(x.shape[0], -1, -1)  # 1 x 64
         x = torch.cat([y, x], dim=1) + self.pos_enc  # 65 x 64
