@@ -98,13 +98,6 @@ class OpGraph:
         """What feeds the inputs of a node, in the order of its inputs."""
         return self._sources[number]
 
-    def wires(self) -> dict[int, tuple[Port, ...]]:
-        """The sources of every node, all at once."""
-        found: dict[int, dict[int, Port]] = {number: {} for number in self._graph}
-        for source, target, (port, at) in self._graph.edges(keys=True):
-            found[target][at] = Port(source, port)
-        return {number: tuple(fed[at] for at in sorted(fed)) for number, fed in found.items()}
-
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """The wires that leave a node, as (port of the node, what it feeds), by port and then target."""
         return self._targets.get(number, ())

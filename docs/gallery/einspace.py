@@ -36,13 +36,13 @@ class Route(nn.Module):
         self.fork4 = Fork()
 
     def forward(self, x):  # 64 x 32
-        x = torch.cat([x.softmax(-1), x.softmax(-1)], dim=2)  # 64 x 64
-        x, y, z, u = x.chunk(4, dim=2)  # each 64 x 16
-        x = self.fork1(x)  # 64 x 128
-        y = self.fork2(y)  # 64 x 128
-        z = self.fork3(z)  # 64 x 128
-        u = self.fork4(u)  # 64 x 128
-        return torch.cat([x, y, z, u], dim=2).transpose(1, 2)  # 512 x 64
+        x = x.softmax(-1)  # 64 x 32
+        x, y, _, _ = torch.cat([x, x], dim=2).chunk(4, dim=2)  # each 64 x 16
+        z = self.fork1(x)  # 64 x 128
+        u = self.fork2(y)  # 64 x 128
+        x = self.fork3(x)  # 64 x 128
+        y = self.fork4(y)  # 64 x 128
+        return torch.cat([z, u, x, y], dim=2).transpose(1, 2)  # 512 x 64
 
 
 class Net(nn.Module):
