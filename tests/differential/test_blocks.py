@@ -198,7 +198,7 @@ CASES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "a mask in each": (
         "def part(h) = layer_norm >> clone(3) >> attend_explicit(heads = h, causal = true) >> linear(8) >> gelu\n"
         "input seq[6, 8]\narch net = part(2) * 3",
-        lambda s: "persistent=False" in s and "Part()" in s,
+        lambda s: ("persistent=False" in s or "is_causal=True" in s) and "Part()" in s,
     ),
     "recurrence": (
         "def part(c) = min_gru(c) >> layer_norm >> linear(c) >> gelu >> linear(c)\n"
