@@ -13,7 +13,7 @@ from ein.compiler.constants import Hoisted, hoisted
 from ein.compiler.emit_host import hosts
 from ein.compiler.emit_starts import constructor
 from ein.compiler.forward import Forward, forward
-from ein.compiler.naming import shape, write
+from ein.compiler.naming import listed, shape, write
 from ein.compiler.program import Program, Slot, home_of, program
 from ein.compiler.source import WIDTH, Group, layout, quoted
 from ein.compiler.structures import Structure
@@ -71,7 +71,7 @@ class ClassText:
     def rows(self, docstring: str, classes: Mapping[Structure, str]) -> list[Marked]:
         """`classes` are the names of classes."""
         inputs, body = write(self.forward, self.program.inputs, 8)
-        shapes = "; ".join(shape(self.program.step(number).sizes) for number in self.program.inputs)
+        shapes = _shapes([shape(self.program.step(number).sizes) for number in self.program.inputs])
         text = [*quoted(docstring, 4), ""] if docstring else []
         built = constructor(self.block, self.slots.keys(), self._names, self._hoisted.rows(8), classes)
         return [
@@ -89,6 +89,11 @@ class ClassText:
     def _hoisted(self) -> Hoisted:
         given = (parameter.name for parameter in self.block.parameters.given)
         return hoisted(self.program, {*self.names.values(), *given})
+
+
+def _shapes(shown: list[str]) -> str:
+    """Of all inputs."""
+    return f"each {shown[0]}" if len(shown) > 1 and len(set(shown)) == 1 else listed(shown)
 
 
 def _signature(inputs: list[str], shapes: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
 from ein.compiler.forward import Forward, Line, Loop
@@ -20,7 +20,7 @@ def write(found: Forward, inputs: Sequence[int], indent: int) -> tuple[list[str]
     results = [naming.result(i) for i in range(len(found.returned))]
     doc = results[0].doc if len(results) == 1 else several(results, indent)
     sizes = dict.fromkeys(map(shape, found.sizes))
-    body += ((row, len(found.lines)) for row in statement("return ", doc, "; ".join(sizes), indent))
+    body += ((row, len(found.lines)) for row in statement("return ", doc, listed(sizes), indent))
     return [naming.names[number] for number in inputs], body
 
 
@@ -34,6 +34,13 @@ def several(results: Sequence[Expression], indent: int) -> Doc:
 def shape(sizes: Sizes) -> str:
     """`64 x 32 x 32`, `channels x height/2 x 4*length`."""
     return " x ".join(map(_size, sizes)) or "a number"
+
+
+def listed(shapes: Iterable[str]) -> str:
+    """Several shapes, as far as they fit on a line of their own."""
+    text = "; ".join(shapes)
+    room = WIDTH - 10
+    return text if len(text) <= room else f"{text[: room - 3].rpartition('; ')[0]}; …"
 
 
 def _size(size: int) -> str:
@@ -72,7 +79,7 @@ class Naming:
     def _statement(self, targets: list[str], line: Line, expression: Expression, indent: int) -> list[str]:
         comment = f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
         if len(set(line.several)) > 1:
-            comment = "; ".join(map(shape, line.several))
+            comment = listed(map(shape, line.several))
         return statement(f"{', '.join(targets)} = ", expression.doc, comment if self.comments else "", indent)
 
     def _take(self, line: Line) -> list[str]:
