@@ -99,13 +99,25 @@ class _Finding:
                 same[self.graph.sources(number)].append(number)
             if len(same) == 1 or len(same) == len(members):
                 if len(members) > 1:
-                    yield sorted(members, key=self._rank)
+                    yield from self._by_reader(sorted(members, key=self._rank))
                 elif not self._waits(members[0]):
                     alone += members
             else:
-                yield from (each for each in same.values() if len(each) > 1)
+                yield from (each for some in same.values() if len(some) > 1 for each in self._by_reader(some))
         if len(alone) > 1:
             yield alone
+
+    def _by_reader(self, members: list[int]) -> Iterator[list[int]]:
+        """All together, or those that one node reads: where several nodes read two or more of them each."""
+        readers: dict[int, list[int]] = defaultdict(list)
+        for number in members:
+            for reader in {port.node for _, port in self.graph.targets(number)}:
+                readers[reader].append(number)
+        apart = len(readers) > 1 and min(map(len, readers.values())) > 1
+        if apart and sum(map(len, readers.values())) == len(members):
+            yield from readers.values()
+        else:
+            yield members
 
     def _waits(self, number: int) -> bool:
         return any(source.node in self.at or source.node in self.waiting for source in self.graph.sources(number))

@@ -3,46 +3,16 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class Fork(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear1 = nn.Linear(16, 16)
-        self.linear2 = nn.Linear(16, 16)
-        self.linear3 = nn.Linear(16, 16)
-        self.linear4 = nn.Linear(16, 16)
-        self.linear5 = nn.Linear(16, 16)
-        self.linear6 = nn.Linear(16, 16)
-        self.linear7 = nn.Linear(16, 16)
-        self.linear8 = nn.Linear(16, 16)
-
-    def forward(self, x):  # 64 x 16
-        y = self.linear1(x)  # 64 x 16
-        z = self.linear2(x)  # 64 x 16
-        u = self.linear3(x)  # 64 x 16
-        v = self.linear4(x)  # 64 x 16
-        w = self.linear5(x)  # 64 x 16
-        x1 = self.linear6(x)  # 64 x 16
-        x2 = self.linear7(x)  # 64 x 16
-        x = self.linear8(x)  # 64 x 16
-        return torch.cat([y, z, u, v, w, x1, x2, x], dim=2)  # 64 x 128
-
-
 class Route(nn.Module):
     def __init__(self):
         super().__init__()
-        self.fork1 = Fork()
-        self.fork2 = Fork()
-        self.fork3 = Fork()
-        self.fork4 = Fork()
+        self.linear1 = nn.Linear(16, 256)
+        self.linear2 = nn.Linear(16, 256)
 
-    def forward(self, x):  # 64 x 32
-        x = x.softmax(-1)  # 64 x 32
-        x, y, _, _ = torch.cat([x, x], dim=2).chunk(4, dim=2)  # each 64 x 16
-        z = self.fork1(x)  # 64 x 128
-        u = self.fork2(y)  # 64 x 128
-        x = self.fork3(x)  # 64 x 128
-        y = self.fork4(y)  # 64 x 128
-        return torch.cat([z, u, x, y], dim=2).transpose(1, 2)  # 512 x 64
+    def forward(self, x, y):  # each 64 x 16
+        x, z = self.linear1(x).chunk(2, dim=2)  # each 64 x 128
+        y, u = self.linear2(y).chunk(2, dim=2)  # each 64 x 128
+        return torch.cat([x, y, z, u], dim=2).transpose(1, 2)  # 512 x 64
 
 
 class Net(nn.Module):
@@ -69,6 +39,10 @@ class Net(nn.Module):
         x = x.unflatten(2, (16, 2)).unflatten(4, (16, 2))  # 3 x 16 x 2 x 16 x 2
         x = x[:, :, :, 0][:, :, :, :, 0].permute(0, 2, 3, 1)  # 16 x 16 x 3
         x = F.leaky_relu(self.linear(x.flatten(1, 2)))  # 256 x 32
-        x, y, z, u = x.chunk(4, dim=1)  # each 64 x 32
-        x = self.route1(x) + self.route2(y) + self.route3(z)  # 512 x 64
-        return self.readout((x + self.route4(u)).mean(-1))  # 10
+        x = x.softmax(-1)  # 256 x 32
+        x, y, _, _ = torch.cat([x, x], dim=2).chunk(4, dim=2)  # each 256 x 16
+        x, z, u, v = x.chunk(4, dim=1)  # each 64 x 16
+        y, w, x1, x2 = y.chunk(4, dim=1)  # each 64 x 16
+        x = self.route1(x, y) + self.route2(z, w)  # 512 x 64
+        x = x + self.route3(u, x1) + self.route4(v, x2)  # 512 x 64
+        return self.readout(x.mean(-1))  # 10

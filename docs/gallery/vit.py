@@ -7,23 +7,21 @@ class VitBlock(nn.Module):
     def __init__(self):
         super().__init__()
         self.layer_norm1 = nn.LayerNorm(64)
-        self.linear1 = nn.Linear(64, 64)
+        self.linear1 = nn.Linear(64, 192)
         self.linear2 = nn.Linear(64, 64)
-        self.linear3 = nn.Linear(64, 64)
-        self.linear4 = nn.Linear(64, 64)
         self.layer_norm2 = nn.LayerNorm(64)
-        self.linear5 = nn.Linear(64, 256)
-        self.linear6 = nn.Linear(256, 64)
+        self.linear3 = nn.Linear(64, 256)
+        self.linear4 = nn.Linear(256, 64)
 
     def forward(self, x):  # 65 x 64
-        y = self.layer_norm1(x)  # 65 x 64
-        z = self.linear1(y).unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
-        u = self.linear2(y).unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
-        y = self.linear3(y).unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
-        y = F.scaled_dot_product_attention(z, u, y)  # 4 x 65 x 16
-        x = self.linear4(y.transpose(1, 2).flatten(2)) + x  # 65 x 64
-        y = F.gelu(self.linear5(self.layer_norm2(x)))  # 65 x 256
-        return self.linear6(y) + x  # 65 x 64
+        y, z, u = self.linear1(self.layer_norm1(x)).chunk(3, dim=2)  # each 65 x 64
+        y = y.unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
+        z = z.unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
+        u = u.unflatten(2, (4, 16)).transpose(1, 2)  # 4 x 65 x 16
+        y = F.scaled_dot_product_attention(y, z, u)  # 4 x 65 x 16
+        x = self.linear2(y.transpose(1, 2).flatten(2)) + x  # 65 x 64
+        y = F.gelu(self.linear3(self.layer_norm2(x)))  # 65 x 256
+        return self.linear4(y) + x  # 65 x 64
 
 
 class Net(nn.Module):

@@ -42,7 +42,7 @@ ZOO: dict[str, tuple[str | None, dict[str, Any], tuple[str, ...]]] = {
     "gpt": ("tok[16]", {"vocab": 50, "width": 24, "depth": 3}, ("GptBlock",)),
     "unet": ("im[3, 32, 32]", {}, ("DoubleConv",)),
     "unet_named": ("im[3, 32, 32]", {}, ("DoubleConv",)),
-    "einspace/vit": (None, {}, ("Layer", "OneHead")),
+    "einspace/vit": (None, {}, ("Layer",)),
     "einspace/resnet18": (None, {}, ("Basic", "Down")),
 }
 """A small input, settings, and the classes beside the network's."""
@@ -147,7 +147,7 @@ def test_how_many_classes_are_made() -> None:
             made[space] += len(classes(source)) - 1
             for name in classes(source)[:-1]:
                 assert len(re.findall(rf"\b{name}\(", source)) > 1, "the class itself, and a use"
-    assert made["nb201"] >= 30 and made["hnb201"] >= 8 and made["einspace"] >= 10, made
+    assert made["nb201"] >= 30 and made["hnb201"] >= 8 and made["einspace"] >= 5, made
 
 
 # --- what repeats, and how
@@ -163,8 +163,8 @@ CASES: dict[str, tuple[str, Callable[[str], bool]]] = {
         lambda s: "nn.Sequential(*(Block() for _ in range(4)))" in s,
     ),
     "branches without a name": (
-        "input im[4, 8, 8]\n"
-        "arch net = clone(3) >> (conv(4) >> batch_norm >> relu >> conv(4) >> batch_norm >> gelu) ^ 3 >> add",
+        "input im[32, 32, 32]\n"  # too large for being computed at once
+        "arch net = clone(3) >> (conv(32) >> batch_norm >> relu >> conv(32) >> batch_norm >> gelu) ^ 3 >> add",
         lambda s: s.count("Block()") == 3 and "self.block1(x) + self.block2(x) + self.block3(x)" in s,
     ),
     "tied copies are one instance": (

@@ -176,7 +176,7 @@ def test_queries_keys_and_values_are_one_product() -> None:
     ]  # fmt: skip
     assert_exact(graph, found)
     source = emit(found.graph)
-    assert "nn.Linear(8, 24)" in source and "x, y, z = self.linear1(self.layer_norm1(x)).chunk(3, dim=2)" in source
+    assert "nn.Linear(8, 24)" in source and "x, y, z = self.linear(self.layer_norm(x)).chunk(3, dim=2)" in source
 
 
 @pytest.mark.usefixtures("eager")
@@ -196,7 +196,7 @@ def test_queries_keys_and_values_are_one_product() -> None:
         (
             "clone(2) >> (clone(3) >> linear(4) ^ 3 >> add) ^ 2 >> matmul",
             "im[2, 4, 4]",
-            ["linear(4) ^ 6 shared", "add of 3 ^ 2 in 3"],
+            ["(linear(4) ^ 3 shared) ^ 2 shared", "(add of 3 in 3) ^ 2 in 3"],
         ),
         (
             "clone(2) >> (norm >> clone(4) >> linear(4) ^ 4 >> add) ^ 2 >> add",
@@ -347,3 +347,13 @@ def test_other_passes_leave_copies_in_one_tensor_alone() -> None:
     found = optimise(graph)
     assert any(isinstance(node.application, MadeApplication) for _, node in found.graph.uses())
     assert_exact(graph, found)
+
+
+def test_copies_of_two_readers_go_to_each_of_them() -> None:
+    """Sixteen maps of one tensor, of which two concatenations take eight each: what is left is a map for each."""
+    fork = "clone(8) >> linear(16) ^ 8 >> concat(2)"
+    turned = "(permute((2, 1)) & norm >> permute((2, 1)))"
+    graph = graph_of(f"clone(2) >> ({fork} & {fork}) >> {turned} >> concat(1)", "seq[64, 16]")
+    found = optimise(graph)
+    assert_exact(graph, found)
+    assert sum(bool(node.weights) for _, node in found.graph.uses()) == 3
