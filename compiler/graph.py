@@ -70,11 +70,11 @@ class OpGraph:
             raise InternalError(f"the operation graph has a cycle through the nodes {left[:10]}")
         return tuple(found)
 
-    @property
+    @cached_property
     def input(self) -> int:
         return next(number for number, node in self._nodes.items() if isinstance(node, Input))
 
-    @property
+    @cached_property
     def output(self) -> int:
         return next(number for number, node in self._nodes.items() if isinstance(node, Output))
 

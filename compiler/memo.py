@@ -14,7 +14,7 @@ _MOST = 4096
 
 
 def per_body(function: Callable[[Body], T]) -> Callable[[Body], T]:
-    """The function with its results kept by the identity of the body, which is kept too, so that its id stays its own."""
+    """The function, with results kept by the identity of the body; that is kept too, so that its id stays its own."""
     known: dict[int, tuple[Body, T]] = {}
 
     @wraps(function)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple, TypeAlias
 
+from ein.compiler.memo import per_body
 from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.bodies.vetted import LAYERS
 from ein.grammar.host import HostUse
@@ -107,6 +108,7 @@ and what is gone is not listed either. `ein.compiler.carry` moves the tensors, t
 back from what is folded."""
 
 
+@per_body
 def slots(body: Body) -> tuple[Slot, ...]:
     """In the order of the steps; the names are distinct."""
     return tuple(_slots(body, (), Counter()))
@@ -126,6 +128,7 @@ def _slots(body: Body, path: tuple[int, ...], counts: Counter[str]) -> Iterator[
             yield from _slots(step.argument("body"), here, counts)
 
 
+@per_body
 def entries(body: Body) -> Entries:
     """Shapes by name within a use: `{"linear.weight": (64, 3), "linear.bias": (64,)}`; buffers included, and
     parameters with a key left out."""

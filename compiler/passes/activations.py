@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ein.compiler.graph import OpGraph, Port
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes.detours import redirected
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.passes.traced import LOOKING
-from ein.grammar.bodies.tensors import Step
+from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.types import merge
 
 Doing: TypeAlias = tuple[tuple[Any, ...], ...]
@@ -47,13 +48,14 @@ _IDEMPOTENT = frozenset(("relu", "abs", "sign", "floor", "ceil", "round", "clamp
 
 
 def _may_be_idle(node: Use) -> bool:
-    return _doing(node) is not None and node.applied.body.steps[-1].name in _IDEMPOTENT
+    return _doing(node.applied.body) is not None and node.applied.body.steps[-1].name in _IDEMPOTENT
 
 
-def _doing(node: Use) -> Doing | None:
+@per_body
+def _doing(body: Body) -> Doing | None:
     """What an operator of one tensor and of numbers does element by element, if it is one function."""
-    steps = node.applied.body.steps
-    if node.applied.body.results != (len(steps) - 1,) or steps[-1].op != "pointwise":
+    steps = body.steps
+    if body.results != (len(steps) - 1,) or steps[-1].op != "pointwise":
         return None
     if steps[0].op != "input" or any(step.op != "number" for step in steps[1:-1]):
         return None
@@ -66,7 +68,7 @@ def _is_idle(graph: OpGraph, node: Use, source: Port, above: bool) -> bool:
     if merge((graph.type(source), node.outputs[0])) is None:
         return False
     before = graph.node(source.node)
-    again = isinstance(before, Use) and _doing(before) == _doing(node)
+    again = isinstance(before, Use) and _doing(before.applied.body) == _doing(node.applied.body)
     return again or (above and node.applied.body.steps[-1].name == "relu")
 
 

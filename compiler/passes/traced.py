@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ein.compiler.graph import OpGraph, Port
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.views import Joined, View
-from ein.grammar.bodies.tensors import Step
+from ein.grammar.bodies.tensors import Body, Step
 
 LOOKING = frozenset(("input", "permute", "unflatten", "flatten", "unsqueeze", "part", "index", "slice"))
 """Steps that give elements of their operand and no others."""
@@ -24,6 +25,9 @@ class Tracer:
 
     def results(self, number: int, node: Use, given: Sequence[View]) -> list[View]:
         """A view for each result. What a node computes is a root of its own: (node, step)."""
+        body = node.applied.body
+        if not _shows(body):
+            return [views.whole((number, result), body.steps[result].sizes) for result in body.results]
         values: list[View] = []
         for index, step in enumerate(node.applied.body.steps):
             operands = [values[source] for source in step.inputs]
@@ -135,6 +139,24 @@ def _grouped(view: View, order: Sequence[int], pairs: Sequence[int]) -> View:
     for at in reversed(pairs):
         view = views.flattened(view, at, at + 1)
     return view
+
+
+@per_body
+def _shows(body: Body) -> bool:
+    """Whether a result may be a view of an input; the other bodies need no look at their steps."""
+    given = any(body.steps[result].op == "input" for result in body.results)
+    return given or any(step.op in _SHOWING or _may_be_of_one(step) for step in body.steps)
+
+
+_SHOWING = LOOKING - {"input"} | {"concat", "stack"}
+
+
+def _may_be_of_one(step: Step) -> bool:
+    if step.op != "function":
+        return False
+    if step.name in _POOLS or step.name == "F.unfold":
+        return bool(step.argument("kernel_size") == 1)
+    return step.name in _ADAPTIVE or step.name in ("F.interpolate", "F.pixel_shuffle", "F.pixel_unshuffle")
 
 
 def ports(graph: OpGraph) -> dict[Port, View]:

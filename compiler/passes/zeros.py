@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ein.compiler.graph import Draft, OpGraph, Port
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.passes.traced import LOOKING
-from ein.grammar.bodies.tensors import Step
+from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.types import Tensor, bundle, merge
 
@@ -40,8 +41,10 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
             if all(port.node != number for port in made):
                 draft.bypass(number, made)
                 changed = True
-        elif _is_sum(node):
-            changed |= _shorten(draft, number, node, [source not in zeros for source in graph.sources(number)])
+            continue
+        kept = [source not in zeros for source in graph.sources(number)]
+        if not all(kept) and _is_sum(node):
+            changed |= _shorten(draft, number, node, kept)
     if not changed:
         return Rewritten(graph)
     draft.remove_unused()
@@ -93,12 +96,19 @@ def _zeros(graph: OpGraph) -> set[Port]:
     found: set[Port] = set()
     for number, node in graph.uses():
         given = [source in found for source in graph.sources(number)]
+        if not any(given) and not _makes_zeros(node.applied.body):
+            continue
         known: list[bool] = []
         for step in node.applied.body.steps:
             operands = [known[source] for source in step.inputs]
             known.append(given[step.argument("which")] if step.op == "input" else _is_zero(step, operands))
         found |= {Port(number, at) for at, result in enumerate(node.applied.body.results) if known[result]}
     return found
+
+
+@per_body
+def _makes_zeros(body: Body) -> bool:
+    return any(step.op == "zeros" for step in body.steps)
 
 
 _AT_ZERO = frozenset(
