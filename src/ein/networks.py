@@ -51,8 +51,8 @@ def emit(
     """
     from ein.compiler.emit import emit as emit_graph
 
-    graph = _graph(what)
-    return emit_graph(graph, name, describe(what, graph) if docstring is None else docstring, blocks=blocks)
+    text = docstring if docstring is not None else describe(what)
+    return emit_graph(_graph(what), name, text, blocks=blocks)
 
 
 def build(what: Derivation | OpGraph, seed: int = 0, device: str = "cpu") -> nn.Module:
@@ -66,10 +66,9 @@ def build(what: Derivation | OpGraph, seed: int = 0, device: str = "cpu") -> nn.
     from ein.compiler.load import load
     from ein.runtime.seeding import seeded
 
-    place, graph = torch.device(device), _graph(what)
-    source = emit_graph(graph, "Net", describe(what, graph))
+    place = torch.device(device)
     with seeded(seed), torch.device(place if place.type == "meta" else "cpu"):
-        module: nn.Module = load(source)
+        module: nn.Module = load(emit_graph(_graph(what), "Net", describe(what)))
     return module.to(place)
 
 
@@ -153,16 +152,10 @@ def _graph(what: Derivation | OpGraph) -> OpGraph:
     return optimise(lower(what)) if isinstance(what, Derivation) else what
 
 
-def describe(what: Derivation | OpGraph, graph: OpGraph | None = None) -> str | None:
-    """What a reader of the source wants to know: which network this is, and how to write it.
-
-    `graph` is what its source is of. Where it has fewer parameters (nothing depended on the others), that is said too.
-    """
-    from ein.compiler.graph import cost
-
+def describe(what: Derivation | OpGraph) -> str | None:
+    """What a reader of the source wants to know: which network this is, and how to write it."""
     if not isinstance(what, Derivation):
         return None
-    types, parameters = f"{what.input!r} -> {what.type!r}", what.cost.parameters
-    own = parameters if graph is None else cost(graph).parameters
-    left = f" (here {own:,}: nothing depends on the others)" if own < parameters else ""
-    return f"{what.id}\n\n{types}: {parameters:,} parameters{left}, {what.cost.macs:,} MACs.\n\n{what.text}"
+    cost = what.cost
+    types = f"{what.input!r} -> {what.type!r}"
+    return f"{what.id}\n\n{types}: {cost.parameters:,} parameters, {cost.macs:,} MACs.\n\n{what.text}"

@@ -15,7 +15,6 @@ from ein.cli.network import ARCH, read
 if TYPE_CHECKING:
     from ein.compiler.emit import EmittedSource
     from ein.compiler.graph import OpGraph
-    from ein.grammar.derivations.derivation import Derivation
 
 ENDINGS = {"torch": ".py", "graph": ".graph", "onnx": ".onnx", "pt2": ".pt2"}
 PROGRAMS = ("onnx", "pt2")
@@ -67,7 +66,7 @@ def compile_command(
     ein compile zoo/resnet8 -o net.py
     ein compile zoo/resnet8 --weights runs/resnet8/weights.safetensors -o net.onnx
     """
-    from ein.networks import EVALUATES, describe, graph_text
+    from ein.networks import EVALUATES, graph_text
 
     form = form or _form(out)
     if form in PROGRAMS and out is None:
@@ -78,7 +77,7 @@ def compile_command(
         raise click.UsageError("--inference asks for more passes, and --no-optimise for none")
     if map_file is not None and form != "torch":
         raise click.UsageError(f"--map is of torch source, and this is {form}")
-    lowered, derivation = _graph(arch, settings, input, output)
+    lowered, description = _graph(arch, settings, input, output)
     passes = Passes.NONE if no_optimise else Passes.INFERENCE if inference else Passes.ALL
     if form in PROGRAMS:
         assert out is not None
@@ -88,7 +87,6 @@ def compile_command(
     if form == "graph":
         _put(out, graph_text(graph))
         return
-    description = None if derivation is None else describe(derivation, graph)
     if passes is Passes.INFERENCE:
         description = "\n\n".join([*([description] if description else []), EVALUATES])
     source = _source(graph, flat, name, description)
@@ -102,16 +100,14 @@ def _form(out: str | None) -> str:
     return next((form for form, ending in ENDINGS.items() if ending == suffix), "torch")
 
 
-def _graph(
-    arch: str, settings: tuple[str, ...], input: str | None, output: str | None
-) -> tuple[OpGraph, Derivation | None]:
-    """The graph as lowered, with what it was lowered from, or as a file of a graph says it."""
+def _graph(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> tuple[OpGraph, str | None]:
+    """The graph as lowered, or as a file of a graph says it; and what a reader of the source wants to know."""
     from ein.grammar.load import read_text
-    from ein.networks import lower, read_graph
+    from ein.networks import describe, lower, read_graph
 
     if Path(arch).suffix != ENDINGS["graph"]:
         derivation = read(arch, settings, input, output)
-        return lower(derivation), derivation
+        return lower(derivation), describe(derivation)
     if settings or input or output:
         raise click.UsageError(
             f"the sizes of `{arch}`, a graph, stand: --set, --input and --output are for `.ein` files"
