@@ -16,8 +16,10 @@ from ein.compiler.blocks import blocks as blocks_of
 from ein.compiler.emit_class import ClassText
 from ein.compiler.emit_host import definitions, hosts, import_lines
 from ein.compiler.graph import OpGraph, cost
+from ein.compiler.memo import per_body
 from ein.compiler.source_map import SourceMap, mapped
 from ein.compiler.state_names import state_names
+from ein.grammar.bodies.tensors import Body
 from ein.grammar.host import Host
 
 _IMPORTS = (("torch.", "import torch"), ("F.", "import torch.nn.functional as F"))
@@ -74,9 +76,14 @@ def weight_map(graph: OpGraph, *, blocks: bool = True) -> dict[str, str]:
 
 
 def _plan(graph: OpGraph, name: str, with_classes: bool) -> Blocks:
-    used = hosts(step for _, node in graph.uses() for step in node.applied.body.steps)
+    used = dict.fromkeys(host for _, node in graph.uses() for host in _hosts(node.applied.body))
     imported = {word for host in used for line in host.imports for word in re.findall(r"\w+", line)}
     return blocks_of(graph, name, with_classes, [*(host.name for host in used), *imported])
+
+
+@per_body
+def _hosts(body: Body) -> tuple[Host, ...]:
+    return hosts(body.steps)
 
 
 def _defined(used: Iterable[Host]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 
@@ -126,7 +127,7 @@ def tree(found: Flow) -> list[Region]:
     while True:
         regions, home = _grown(found, dissolved)
         edges = _wired(found, home, regions[0])
-        stuck = {scope for region in regions for scope in _arranged(region, edges.get(region))}
+        stuck = {scope for region, own in edges.items() for scope in _arranged(region, own)}
         if not stuck:
             regions = _collapsed(regions)
             _weigh(found, regions)
@@ -137,105 +138,102 @@ def tree(found: Flow) -> list[Region]:
 def _grown(found: Flow, dissolved: set[Scope]) -> tuple[list[Region], dict[int, Region]]:
     root = Region(None, "", None, 0, 0)
     regions, home = [root], {}
-    at: dict[tuple[Scope, ...], Region] = {}
+    at: dict[tuple[Scope, ...], Region] = {(): root}
     for place, number in enumerate(found.order):
-        path = found.uses[number].path
-        region = at.get(path)
-        if region is None:
-            region = root
-            for depth, scope in enumerate(path[:MAX_DEPTH]):
-                if scope not in dissolved:
-                    region = _child(at, path[: depth + 1], scope, region, place, regions)
-            at[path] = region
+        path = found.uses[number].path[:MAX_DEPTH]
+        region = at.get(path) or _opened(at, path, dissolved, place, regions)
         region.items.append(number)
         home[number] = region
     return regions, home
 
 
-def _child(
+def _opened(
     at: dict[tuple[Scope, ...], Region],
     path: tuple[Scope, ...],
-    scope: Scope,
-    parent: Region,
+    dissolved: set[Scope],
     place: int,
     regions: list[Region],
 ) -> Region:
-    known = at.get(path)
-    if known is None:
-        known = at[path] = Region(scope, _name(scope), parent, parent.depth + 1, place)
-        parent.items.append(known)
-        regions.append(known)
-    return known
+    """The region at the end of a path, with those around it that are not known yet."""
+    fresh: list[tuple[Scope, ...]] = []
+    while path not in at:
+        fresh.append(path)
+        path = path[:-1]
+    region = at[path]
+    for path in reversed(fresh):
+        if path[-1] not in dissolved:
+            inner = Region(path[-1], _name(path[-1].label), region, region.depth + 1, place)
+            region.items.append(inner)
+            regions.append(inner)
+            region = inner
+        at[path] = region
+    return region
 
 
-def _name(scope: Scope) -> str:
+@lru_cache(maxsize=4096)
+def _name(label: str) -> str:
     """Without arguments; an architecture's is none."""
-    name = scope.label.partition("(")[0]
+    name = label.partition("(")[0]
     return name if name.isidentifier() else ""
 
 
-def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, dict[Item, set[Item]]]:
-    """What each item of a region reads of the others, and into the regions what they read and give."""
-    edges: dict[Region, dict[Item, set[Item]]] = defaultdict(lambda: defaultdict(set))
+Edges: TypeAlias = list[tuple[Item, Item]]
+"""Items of a region: one that is read, and one that reads it."""
+
+
+def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, Edges]:
+    """Into the regions what they read and give; and the edges of those in which an item stands before one it reads."""
+    place = {number: at for at, number in enumerate(found.order)}
+    edges: dict[Region, Edges] = defaultdict(list)
+    unsorted: dict[Region, None] = {}
     for number in found.order:
-        here = home[number]
         for source in found.sources[number]:
             if source is None:
                 continue
-            there = home.get(source.node, root)
-            above = here if there is here else _meeting(here, there)
-            reader: Item = number
-            while here is not above:
-                here.inputs.setdefault(source, len(here.inputs))
-                reader, here = here, _parent(here)
+            above, read, reader = _meeting(source, home.get(source.node, root), number, home[number])
             if source.node in home:
-                edges[above][reader].add(_left(source, there, above))
-            here = home[number]
+                edges[above].append((read, reader))
+                if _first(read, place) > _first(reader, place):
+                    unsorted[above] = None
     for port in found.results:
         if port.node in home:
-            _left(port, home[port.node], root)
-    return edges
+            _meeting(port, home[port.node], found.graph.output, root)
+    return {region: edges[region] for region in unsorted}
 
 
-def _left(port: Port, region: Region, above: Region) -> Item:
-    """The item of `above` that a port is in; each region below gets it as an output."""
-    item: Item = port.node
-    while region is not above:
-        region.outputs[port] = None
-        item, region = region, _parent(region)
-    return item
-
-
-def _meeting(one: Region, other: Region) -> Region:
-    """The innermost region around both."""
-    while one is not other:
-        if one.depth >= other.depth:
-            one = _parent(one)
+def _meeting(port: Port, there: Region, reader: Item, here: Region) -> tuple[Region, Item, Item]:
+    """The innermost region around a port and its reader, and its items that they are in; those between have the port as
+    an output or input."""
+    read: Item = port.node
+    while here is not there:
+        if here.depth >= there.depth:
+            here.inputs.setdefault(port, len(here.inputs))
+            reader, around = here, here.parent
+            assert around is not None
+            here = around
         else:
-            other = _parent(other)
-    return one
+            there.outputs[port] = None
+            read, around = there, there.parent
+            assert around is not None
+            there = around
+    return here, read, reader
 
 
-def _parent(region: Region) -> Region:
-    assert region.parent is not None
-    return region.parent
+def _first(item: Item, place: dict[int, int]) -> int:
+    """Items of a region stand in the order of these."""
+    return item.first if isinstance(item, Region) else place[item]
 
 
-def _arranged(region: Region, edges: dict[Item, set[Item]] | None) -> set[Scope]:
+def _arranged(region: Region, edges: Edges) -> set[Scope]:
     """Puts the items in an order in which each is after what it reads, in place; the scopes for which there is none."""
-    if edges is None:
-        return set()
     place = {item: at for at, item in enumerate(region.items)}
-    if all(place[source] < place[item] for item, sources in edges.items() for source in sources):
-        return set()
-    order = _sorted(len(region.items), [(place[s], place[item]) for item, sources in edges.items() for s in sources])
+    pairs = list({(place[read], place[reader]) for read, reader in edges})
+    order = _sorted(len(region.items), pairs)
     if len(order) == len(region.items):
         region.items = [region.items[at] for at in order]
         return set()
     left = set(range(len(region.items))) - set(order)
-    back = [
-        (place[item], place[s]) for item, sources in edges.items() for s in sources if {place[s], place[item]} <= left
-    ]
+    back = [(reader, read) for read, reader in pairs if {read, reader} <= left]
     behind = set(_sorted(len(region.items), back))
     stuck = [region.items[at] for at in sorted(left - behind)]
     return {item.scope for item in stuck if isinstance(item, Region) and item.scope is not None}

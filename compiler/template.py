@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
+from ein.compiler.memo import per_body
 from ein.compiler.weights import Slot, slots
 from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.cfg import Applied
@@ -15,6 +16,7 @@ SHOWN, BUILT, RUN = range(3)
 """Where a number is written: in comments alone, in the constructor, in `forward`."""
 
 Number: TypeAlias = int | float
+_Wires: TypeAlias = "tuple[tuple[Span, ...], tuple[Span, ...], tuple[int | None, ...], tuple[frozenset[int], ...]]"
 
 
 class Role(NamedTuple):
@@ -55,48 +57,79 @@ class Templates:
     """The templates of the uses of one graph, and the numbers of each use."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Hashable, Template] = {}
+        self._numbers: dict[_Shape, Template] = {}
         self._known: dict[int, tuple[Template, tuple[Number, ...]]] = {}
-        self._slots: dict[int, tuple[Slot, ...]] = {}
 
     def slots(self, applied: Applied) -> tuple[Slot, ...]:
         """Of its body."""
-        found = self._slots.get(id(applied))
-        if found is None:
-            found = self._slots[id(applied)] = slots(applied.body)
-        return found
+        return _slots(applied.body)
 
     def of(self, applied: Applied) -> tuple[Template, tuple[Number, ...]]:
-        found = self._known.get(id(applied))
+        body = applied.body
+        found = self._known.get(id(body))
         if found is None:
-            found = self._known[id(applied)] = self._taken_apart(applied.body)
+            found = self._known[id(body)] = self._template(body), _taken_apart(body).numbers
         return found
 
-    def _taken_apart(self, body: Body) -> tuple[Template, tuple[Number, ...]]:
-        numbers: list[Number] = []
-        roles: list[Role] = []
-        sizes: list[Span] = []
-        shapes: list[Hashable] = []
-        for step in body.steps:
-            sizes.append(Span(len(numbers), len(step.sizes)))
-            place = _place_of_sizes(step)
-            axes = _AXES.get(len(step.sizes), ())
-            numbers += step.sizes
-            roles += (Role(axes[i] if axes else "size", place, i) for i in range(len(step.sizes)))
-            kept = []
-            for name, value in step.arguments:
-                rest, own = _opened(step, name, value)
-                kept.append((name, rest))
-                numbers += own
-                roles += (Role(_WORDS.get(name, name), _place(step)) for _ in own)
-            shape = (step.op, step.inputs, len(step.sizes), step.name, step.batched, step.element, step.label)
-            shapes.append((*shape, tuple(kept), *_decided(step, body.steps)))
-        key = (tuple(shapes), body.results, body.starts, body if _is_closed(body) else None)
-        known = self._numbers.get(key)
+    def _template(self, body: Body) -> Template:
+        apart = _taken_apart(body)
+        known = self._numbers.get(apart.shape)
         if known is None:
-            known = Template(len(self._numbers), tuple(roles), *_wires(body, sizes), _lines(body))
-            self._numbers[key] = known
-        return known, tuple(numbers)
+            known = Template(len(self._numbers), apart.roles, *apart.wires, _lines(body))
+            self._numbers[apart.shape] = known
+        return known
+
+
+_slots = per_body(slots)
+
+
+class _Shape:
+    """What bodies with one template are equal in. Its hash is kept: it goes through all steps."""
+
+    __slots__ = ("_hash", "what")
+
+    def __init__(self, *what: Hashable) -> None:
+        self.what = what
+        self._hash = hash(what)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shape) and self._hash == other._hash and self.what == other.what
+
+
+class _Apart(NamedTuple):
+    """A body as its shape and its numbers."""
+
+    shape: _Shape
+    numbers: tuple[Number, ...]
+    roles: tuple[Role, ...]
+    wires: _Wires
+
+
+@per_body
+def _taken_apart(body: Body) -> _Apart:
+    numbers: list[Number] = []
+    roles: list[Role] = []
+    sizes: list[Span] = []
+    shapes: list[Hashable] = []
+    for step in body.steps:
+        sizes.append(Span(len(numbers), len(step.sizes)))
+        place = _place_of_sizes(step)
+        axes = _AXES.get(len(step.sizes), ())
+        numbers += step.sizes
+        roles += (Role(axes[i] if axes else "size", place, i) for i in range(len(step.sizes)))
+        kept = []
+        for name, value in step.arguments:
+            rest, own = _opened(step, name, value)
+            kept.append((name, rest))
+            numbers += own
+            roles += (Role(_WORDS.get(name, name), _place(step)) for _ in own)
+        shape = (step.op, step.inputs, len(step.sizes), step.name, step.batched, step.element, step.label)
+        shapes.append((*shape, tuple(kept), *_decided(step, body.steps)))
+    whole = _Shape(tuple(shapes), body.results, body.starts, body if _is_closed(body) else None)
+    return _Apart(whole, tuple(numbers), tuple(roles), _wires(body, sizes))
 
 
 _AXES = {1: ("features",), 2: ("length", "features"), 3: ("channels", "height", "width")}
@@ -176,9 +209,7 @@ def _decided(step: Step, steps: Sequence[Step]) -> tuple[Hashable, ...]:
             return ()
 
 
-def _wires(
-    body: Body, sizes: Sequence[Span]
-) -> tuple[tuple[Span, ...], tuple[Span, ...], tuple[int | None, ...], tuple[frozenset[int], ...]]:
+def _wires(body: Body, sizes: Sequence[Span]) -> _Wires:
     """The last four but one of a template."""
     reads: list[frozenset[int]] = []
     inputs: dict[int, Span] = {}
