@@ -250,6 +250,8 @@ _NONE = Parameters()
 def joined(items: Sequence[Part | Call], results: tuple[Port, ...]) -> tuple[tuple[Item, ...], tuple[Port, ...]]:
     """The items with calls of one kind that follow one another as runs, and the results in terms of these."""
     runs = [run for run in _chains(items, results) if len(run) > 1]
+    if not runs:
+        return tuple(items), results
     first = {run[0]: run for run in runs}
     inside = {at for run in runs for at in run[1:]}
     moved: dict[int, int] = {GIVEN: GIVEN}
@@ -268,11 +270,14 @@ def joined(items: Sequence[Part | Call], results: tuple[Port, ...]) -> tuple[tup
         return port and Port(moved[port.node], port.port)
 
     def moved_sources(item: Item) -> Item:
+        sources = tuple(map(move, item.sources))
+        if sources == item.sources:
+            return item
         match item:
             case Run(chain):
-                return Run((replace(chain[0], sources=tuple(map(move, chain[0].sources))), *chain[1:]))
+                return Run((replace(chain[0], sources=sources), *chain[1:]))
             case _:
-                return replace(item, sources=tuple(map(move, item.sources)))
+                return replace(item, sources=sources)
 
     ends = tuple(Port(moved[port.node], port.port) for port in results)
     return tuple(map(moved_sources, made)), ends

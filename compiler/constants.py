@@ -50,6 +50,8 @@ def hoisted(program: Program, taken: Collection[str]) -> Hoisted:
     """`taken` are names that the class has already. Constants that are equal are one."""
     first = _constants(program)
     kept = dict.fromkeys(first[number] for number in _read(program, first))
+    if not kept:
+        return Hoisted(program, Program((), (), ()), ())
     names = dict(zip(kept, _names([(program, number) for number in kept], taken), strict=True))
     values = list(program.values)
     for number in _read(program, first):
@@ -61,7 +63,7 @@ def hoisted(program: Program, taken: Collection[str]) -> Hoisted:
             slot=(HOME, names[first[number]]),
             loop=None,
         )
-    alone = tuple(replace(value, loop=None) for value in program.values)
+    alone = tuple(value if value.loop is None else replace(value, loop=None) for value in program.values)
     return Hoisted(
         Program(tuple(values), program.inputs, program.results), Program(alone, (), tuple(kept)), tuple(names.values())
     )
@@ -75,7 +77,7 @@ def _constants(program: Program) -> dict[int, int]:
         step = value.step
         pure = step.op in ("range", "number") or (step.op in _PURE and not step.batched)
         if pure and all(source in first for source in step.inputs):
-            key = replace(step, inputs=tuple(first[source] for source in step.inputs), label="")
+            key = step.reading(tuple(first[source] for source in step.inputs)).labelled("")
             first[number] = seen.setdefault(key, number)
     return first
 

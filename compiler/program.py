@@ -162,7 +162,7 @@ class _Flattening:
     def _step(self, step: Step, inputs: tuple[int, ...], slot: Slot | None, key: str) -> int:
         if slot in self.weights:
             return self.weights[slot]
-        moved = replace(step, inputs=inputs)
+        moved = step.reading(inputs)
         if step.op == "part" and (self.loop, moved) in self.parts:
             return self.parts[self.loop, moved]
         keeps = step.op == "host" or step.name.startswith("nn.BatchNorm")

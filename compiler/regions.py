@@ -104,7 +104,8 @@ def _live(
         if number not in wanted or number not in parts:
             continue
         live[number] = tuple(sorted(wanted[number]))
-        read = frozenset().union(*(parts[number].reads[result] for result in live[number]))
+        reads = parts[number].reads
+        read = frozenset().union(*(reads[result] for result in live[number])) if len(reads) > 1 else reads[0]
         sources[number] = tuple(port if at in read else None for at, port in enumerate(given[number]))
         for at in read:
             port = given[number][at]

@@ -61,7 +61,10 @@ def holes(doc: Doc) -> list[int]:
     found: list[int] = []
     stack: list[Doc] = [doc]
     while stack:
-        match stack.pop():
+        last = stack.pop()
+        if isinstance(last, str):
+            continue
+        match last:
             case Hole(index):
                 found.append(index)
             case Group(head, items):
@@ -75,37 +78,45 @@ def holes(doc: Doc) -> list[int]:
 
 def fill(doc: Doc, value: Callable[[int], Expression]) -> Doc:
     """The expression with its holes filled, parenthesised where needed; a hole for a hole renames it."""
+    if isinstance(doc, str):
+        return doc
     match doc:
-        case str():
-            return doc
         case Hole(index, least):
             found = value(index)
             if isinstance(found.doc, Hole):
                 return Hole(found.doc.index, max(least, found.doc.least))
             return found.doc if found.binding >= least else Group("", (found.doc,))
         case Group(head, items, brackets):
-            return Group(fill(head, value), tuple(fill(item, value) for item in items), brackets)
+            return Group(fill(head, value), _filled(items, value), brackets)
         case Row(parts):
-            return Row(tuple(fill(part, value) for part in parts))
+            return Row(_filled(parts, value))
         case Power(base, exponent):
             return Power(fill(base, value), fill(exponent, value))
 
 
+def _filled(docs: tuple[Doc, ...], value: Callable[[int], Expression]) -> tuple[Doc, ...]:
+    return tuple([doc if isinstance(doc, str) else fill(doc, value) for doc in docs])
+
+
 def flat(doc: Doc) -> str:
     """On one line."""
+    if isinstance(doc, str):
+        return doc
     match doc:
-        case str():
-            return doc
         case Hole():
             return "__"
         case Group(head, items, brackets):
-            return f"{flat(head)}{brackets[0]}{', '.join(map(flat, items))}{brackets[1]}"
+            return f"{flat(head)}{brackets[0]}{', '.join(_flat(items))}{brackets[1]}"
         case Row(parts):
-            return "".join(map(flat, parts))
+            return "".join(_flat(parts))
         case Power(base, exponent):
             left, right = flat(base), flat(exponent)
             sign = "**" if _SIMPLE.fullmatch(left) and _SIMPLE.fullmatch(right.removeprefix("-")) else " ** "
             return f"{left}{sign}{right}"
+
+
+def _flat(docs: tuple[Doc, ...]) -> list[str]:
+    return [doc if isinstance(doc, str) else flat(doc) for doc in docs]
 
 
 _SIMPLE = re.compile(r"[\w.]+(e-\d+)?")

@@ -169,6 +169,8 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
 
 def _repeated(own: tuple[str, ...], keys: dict[str, Place], at: int) -> tuple[tuple[int, Place], ...]:
     """Which keys of an item occurred before in its region, and where."""
+    if not own:
+        return ()
     places = ((number, keys.setdefault(key, Place(at, number))) for number, key in enumerate(own))
     return tuple((number, place) for number, place in places if place != (at, number))
 

@@ -61,6 +61,11 @@ class Step:
     def argument(self, name: str) -> Any:
         return dict(self.arguments)[name]
 
+    def reading(self, inputs: tuple[int, ...]) -> Step:
+        return Step(
+            self.op, inputs, self.sizes, self.name, self.arguments, self.batched, self.element, self.label
+        )  # fmt: skip
+
     def labelled(self, name: str) -> Step:
         return Step(
             self.op, self.inputs, self.sizes, self.name, self.arguments, self.batched, self.element, name
