@@ -207,7 +207,8 @@ class _Writing:
         sources = tuple(port and self.at[port] for port in flow.sources[number])
         built = flow.keeps.get(number)
         self.items.append(Part(place, body, use.key, use.application.name, kept, sources, built))
-        self.at |= {Port(number, port): Port(len(self.items) - 1, port) for port in flow.live[number]}
+        for port in flow.live[number]:
+            self.at[Port(number, port)] = Port(len(self.items) - 1, port)
 
     def _call(self, around: Region, at: int, region: Region) -> None:
         structure = self.found.of[region]

@@ -122,39 +122,32 @@ def tree(found: Flow) -> list[Region]:
     """The regions of a graph, each after the one around it; the first is all of it.
 
     Scopes whose nodes cannot be computed as a whole (something outside needs one of them and is needed by another)
-    are left out, and their nodes stand one level higher.
+    are dissolved, and their nodes stand one level higher.
     """
-    dissolved: set[Scope] = set()
+    regions, home = _grown(found)
     while True:
-        regions, home = _grown(found, dissolved)
+        _fill(found, regions, home)
         edges = _wired(found, home, regions[0])
         stuck = {scope for region, own in edges.items() for scope in _arranged(region, own)}
         if not stuck:
             regions = _collapsed(regions)
             _weigh(found, regions)
             return regions
-        dissolved |= stuck
+        regions = _dissolved(regions, home, stuck)
 
 
-def _grown(found: Flow, dissolved: set[Scope]) -> tuple[list[Region], dict[int, Region]]:
+def _grown(found: Flow) -> tuple[list[Region], dict[int, Region]]:
+    """Regions without items, by their first nodes, and the innermost one around each node."""
     root = Region(None, "", None, 0, 0)
     regions, home = [root], {}
     at: dict[tuple[Scope, ...], Region] = {(): root}
     for place, number in enumerate(found.order):
         path = found.uses[number].path[:MAX_DEPTH]
-        region = at.get(path) or _opened(at, path, dissolved, place, regions)
-        region.items.append(number)
-        home[number] = region
+        home[number] = at.get(path) or _opened(at, path, place, regions)
     return regions, home
 
 
-def _opened(
-    at: dict[tuple[Scope, ...], Region],
-    path: tuple[Scope, ...],
-    dissolved: set[Scope],
-    place: int,
-    regions: list[Region],
-) -> Region:
+def _opened(at: dict[tuple[Scope, ...], Region], path: tuple[Scope, ...], place: int, regions: list[Region]) -> Region:
     """The region at the end of a path, with those around it that are not known yet."""
     fresh: list[tuple[Scope, ...]] = []
     while path not in at:
@@ -162,13 +155,39 @@ def _opened(
         path = path[:-1]
     region = at[path]
     for path in reversed(fresh):
-        if path[-1] not in dissolved:
-            inner = Region(path[-1], _name(path[-1].label), region, region.depth + 1, place)
-            region.items.append(inner)
-            regions.append(inner)
-            region = inner
-        at[path] = region
+        region = at[path] = Region(path[-1], _name(path[-1].label), region, region.depth + 1, place)
+        regions.append(region)
     return region
+
+
+def _dissolved(regions: list[Region], home: dict[int, Region], gone: set[Scope]) -> list[Region]:
+    """The regions without those of these scopes; what stands in them stands one level higher, in place."""
+    for region in regions:
+        if region.parent is not None:
+            region.parent = _kept(region.parent, gone)
+            region.depth = region.parent.depth + 1
+    for number, region in home.items():
+        home[number] = _kept(region, gone)
+    return [region for region in regions if region.scope not in gone]
+
+
+def _kept(region: Region, gone: set[Scope]) -> Region:
+    while region.parent is not None and region.scope in gone:
+        region = region.parent
+    return region
+
+
+def _fill(found: Flow, regions: list[Region], home: dict[int, Region]) -> None:
+    """Gives the regions their items, in the order of the first nodes of these, and takes what is known of ports."""
+    fresh: dict[int, list[Region]] = defaultdict(list)
+    for region in regions:
+        region.items, region.inputs, region.outputs = [], {}, {}
+        fresh[region.first].append(region)
+    for place, number in enumerate(found.order):
+        for region in fresh.get(place, ()):
+            if region.parent is not None:
+                region.parent.items.append(region)
+        home[number].items.append(number)
 
 
 @lru_cache(maxsize=4096)

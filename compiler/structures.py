@@ -153,11 +153,11 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
             own = (key,) if item in flow.keeps and key in flow.shared else ()
         members.append(Member(what, live, sources, length, item in flow.keeps))
         marks.append((isinstance(item, Region), what.number, live, sources, _repeated(own, keys, at)))
-        ends = range(len(ports)) if isinstance(item, Region) else live
-        places |= {port: Place(at, end) for port, end in zip(ports, ends, strict=True)}
+        for port, end in zip(ports, live, strict=True):
+            places[port] = Place(at, end)
         length += size
     region.inputs = {port: place.port for port, place in given.items()}
-    region.outputs = dict.fromkeys(sorted(region.outputs, key=lambda port: places[port]))
+    region.outputs = dict.fromkeys(sorted(region.outputs, key=places.__getitem__))
     outputs = tuple(places[port] for port in region.outputs)
     mark = (region.name, tuple(marks), outputs)
     made = known.get(mark)
