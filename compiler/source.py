@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from textwrap import dedent
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 WIDTH = 88
 """The default of ruff and black."""
@@ -15,16 +14,14 @@ LOOSE, COMPARISON, SUM, PRODUCT, UNARY, POWER, ATOM = range(7)
 """How tightly an expression binds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(NamedTuple):
     """Operand `index`, in parentheses if it binds less tightly than `least`."""
 
     index: int
     least: int = LOOSE
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """`head(items)`, or with other brackets."""
 
     head: Doc
@@ -32,15 +29,13 @@ class Group:
     brackets: str = "()"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Parts one after another; broken only inside a group that comes first."""
 
     parts: tuple[Doc, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+class Power(NamedTuple):
     """`base**exponent`, with spaces around the sign unless both are simple."""
 
     base: Doc
@@ -50,8 +45,7 @@ class Power:
 Doc: TypeAlias = str | Hole | Group | Row | Power
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     doc: Doc
     binding: int = ATOM
 
@@ -64,15 +58,15 @@ def holes(doc: Doc) -> list[int]:
         last = stack.pop()
         if isinstance(last, str):
             continue
-        match last:
-            case Hole(index):
-                found.append(index)
-            case Group(head, items):
-                stack += [*reversed(items), head]
-            case Row(parts):
-                stack += reversed(parts)
-            case Power(base, exponent):
-                stack += [exponent, base]
+        if isinstance(last, Hole):
+            found.append(last.index)
+        elif isinstance(last, Group):
+            stack += last.items[::-1]
+            stack.append(last.head)
+        elif isinstance(last, Row):
+            stack += last.parts[::-1]
+        else:
+            stack += (last.exponent, last.base)
     return found
 
 
@@ -80,18 +74,16 @@ def fill(doc: Doc, value: Callable[[int], Expression]) -> Doc:
     """The expression with its holes filled, parenthesised where needed; a hole for a hole renames it."""
     if isinstance(doc, str):
         return doc
-    match doc:
-        case Hole(index, least):
-            found = value(index)
-            if isinstance(found.doc, Hole):
-                return Hole(found.doc.index, max(least, found.doc.least))
-            return found.doc if found.binding >= least else Group("", (found.doc,))
-        case Group(head, items, brackets):
-            return Group(fill(head, value), _filled(items, value), brackets)
-        case Row(parts):
-            return Row(_filled(parts, value))
-        case Power(base, exponent):
-            return Power(fill(base, value), fill(exponent, value))
+    if isinstance(doc, Hole):
+        found = value(doc.index)
+        if isinstance(found.doc, Hole):
+            return Hole(found.doc.index, max(doc.least, found.doc.least))
+        return found.doc if found.binding >= doc.least else Group("", (found.doc,))
+    if isinstance(doc, Group):
+        return Group(fill(doc.head, value), _filled(doc.items, value), doc.brackets)
+    if isinstance(doc, Row):
+        return Row(_filled(doc.parts, value))
+    return Power(fill(doc.base, value), fill(doc.exponent, value))
 
 
 def _filled(docs: tuple[Doc, ...], value: Callable[[int], Expression]) -> tuple[Doc, ...]:
@@ -102,17 +94,15 @@ def flat(doc: Doc) -> str:
     """On one line."""
     if isinstance(doc, str):
         return doc
-    match doc:
-        case Hole():
-            return "__"
-        case Group(head, items, brackets):
-            return f"{flat(head)}{brackets[0]}{', '.join(_flat(items))}{brackets[1]}"
-        case Row(parts):
-            return "".join(_flat(parts))
-        case Power(base, exponent):
-            left, right = flat(base), flat(exponent)
-            sign = "**" if _SIMPLE.fullmatch(left) and _SIMPLE.fullmatch(right.removeprefix("-")) else " ** "
-            return f"{left}{sign}{right}"
+    if isinstance(doc, Hole):
+        return "__"
+    if isinstance(doc, Group):
+        return f"{flat(doc.head)}{doc.brackets[0]}{', '.join(_flat(doc.items))}{doc.brackets[1]}"
+    if isinstance(doc, Row):
+        return "".join(_flat(doc.parts))
+    left, right = flat(doc.base), flat(doc.exponent)
+    sign = "**" if _SIMPLE.fullmatch(left) and _SIMPLE.fullmatch(right.removeprefix("-")) else " ** "
+    return f"{left}{sign}{right}"
 
 
 def _flat(docs: tuple[Doc, ...]) -> list[str]:
