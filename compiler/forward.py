@@ -162,7 +162,8 @@ class _Writer:
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
-        division = self._division(self.program.values[number].step)
+        step = self.program.values[number].step
+        division = self._division(step) if step.op in ("part", "item") else None
         return division is not None and len(self.parts[division]) > 1
 
     def run(self) -> Forward:
@@ -246,7 +247,7 @@ class _Writer:
             return self.unnamed.get(number) or Expression(Hole(number))
 
         doc = raw.expression.doc
-        return value(doc.index) if isinstance(doc, Hole) else Expression(fill(doc, value), raw.expression.binding)
+        return value(doc.operand) if isinstance(doc, Hole) else Expression(fill(doc, value), raw.expression.binding)
 
     def _divide(self, number: int) -> None:
         """All parts of a value on one line, at the first of them."""

@@ -56,8 +56,9 @@ class Naming:
         self.tensors, self.tuples, self.lists = _Names(_tensor_name), _Names(_tuple_name), _Names(_list_name)
         self.names = {number: self.tensors.take() for number in inputs}
         self.last: dict[int, int] = {}
-        for at, line in enumerate(found.lines):
-            self.last |= dict.fromkeys(_read(line), at)
+        self.reads = [_read(line) for line in found.lines]
+        for at, numbers in enumerate(self.reads):
+            self.last.update(dict.fromkeys(numbers, at))
         for returned in found.returned:
             self.last |= dict.fromkeys(holes(returned.doc), len(found.lines))
 
@@ -66,7 +67,7 @@ class Naming:
         if isinstance(line, Loop):
             return self._loop(at, line, indent)
         expression = self._filled(line.expression)
-        self._give_back({number for number in holes(line.expression.doc) if self.last[number] == at})
+        self._give_back({number for number in self.reads[at] if self.last[number] == at})
         return self._statement(self._take(line), line, expression, indent)
 
     def result(self, index: int) -> Expression:
@@ -112,7 +113,7 @@ class Naming:
         code += [
             f"{' ' * (indent + 4)}{self.names[row]}.append({self.names[loop.states[i]]})" for row, i in rows.items()
         ]
-        outer = set(_read(loop)) - own - {number for number, _ in loop.items}
+        outer = set(self.reads[at]) - own - {number for number, _ in loop.items}
         self._give_back({number for number in outer if self.last[number] == at})
         return code
 
@@ -123,8 +124,8 @@ class Naming:
             if number not in self.names:
                 self.names[number] = self.tensors.take()
         for state, end in zip(loop.states, loop.ends, strict=True):
-            if isinstance(end.doc, Hole) and _replaces(loop, state, end.doc.index):
-                self.names[end.doc.index] = self.names[state]
+            if isinstance(end.doc, Hole) and _replaces(loop, state, end.doc.operand):
+                self.names[end.doc.operand] = self.names[state]
         return {target for line in loop.lines for target in line.targets if target is not None}
 
     def _lines(self, loop: Loop, own: set[int], indent: int) -> list[str]:

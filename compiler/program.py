@@ -109,6 +109,8 @@ class _Flattening:
         self.values: list[Value] = []
         self.weights: dict[Slot, int] = {}
         self.parts: dict[tuple[int | None, Step], int] = {}
+        self.truths: set[int] = set()
+        """Values that are numbers to a reader only once they are cast."""
         self.casts: dict[tuple[int | None, int], int] = {}
         self.loop: int | None = None
         self.loops = count()
@@ -149,7 +151,10 @@ class _Flattening:
         """For each step the number of its value."""
         local: list[int] = []
         for index, step in enumerate(steps):
-            inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
+            if self.truths:
+                inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
+            else:
+                inputs = tuple([local[source] for source in step.inputs])
             here = (*path, index)
             if step.op == "input":
                 local.append(sources[step.argument("which")])
@@ -208,9 +213,9 @@ class _Flattening:
         return value if is_condition or is_part else self._number(value)
 
     def _number(self, value: int) -> int:
-        step = self.values[value].step
-        if not is_truth(step) or step.element == "bool":
+        if value not in self.truths:
             return value
+        step = self.values[value].step
         if (self.loop, value) not in self.casts:
             like = self._like(value, step.element)
             self.casts[self.loop, value] = self.add(cast(value, like, step))
@@ -230,5 +235,8 @@ class _Flattening:
 
     def add(self, step: Step, slot: Slot | None = None, in_order: bool = False) -> int:
         """The number of a new value."""
+        number = len(self.values)
         self.values.append(Value(step, slot, in_order, self.loop, self.origin))
-        return len(self.values) - 1
+        if is_truth(step) and step.element != "bool":
+            self.truths.add(number)
+        return number

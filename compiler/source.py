@@ -15,9 +15,9 @@ LOOSE, COMPARISON, SUM, PRODUCT, UNARY, POWER, ATOM = range(7)
 
 
 class Hole(NamedTuple):
-    """Operand `index`, in parentheses if it binds less tightly than `least`."""
+    """The operand of this number, in parentheses if it binds less tightly than `least`."""
 
-    index: int
+    operand: int
     least: int = LOOSE
 
 
@@ -59,7 +59,7 @@ def holes(doc: Doc) -> list[int]:
         if isinstance(last, str):
             continue
         if isinstance(last, Hole):
-            found.append(last.index)
+            found.append(last.operand)
         elif isinstance(last, Group):
             stack += last.items[::-1]
             stack.append(last.head)
@@ -75,9 +75,9 @@ def fill(doc: Doc, value: Callable[[int], Expression]) -> Doc:
     if isinstance(doc, str):
         return doc
     if isinstance(doc, Hole):
-        found = value(doc.index)
+        found = value(doc.operand)
         if isinstance(found.doc, Hole):
-            return Hole(found.doc.index, max(doc.least, found.doc.least))
+            return Hole(found.doc.operand, max(doc.least, found.doc.least))
         return found.doc if found.binding >= doc.least else Group("", (found.doc,))
     if isinstance(doc, Group):
         return Group(fill(doc.head, value), _filled(doc.items, value), doc.brackets)
