@@ -197,14 +197,14 @@ class _Writing:
         flow = self.found.flow
         use = flow.uses[number]
         template, numbers = flow.templates.of(use.applied)
-        base = self.found.first[self.region]
+        own, base = self._own, self.found.first[self.region]
         columns = range(first - base, first - base + len(template.roles))
         body, kept = use.applied.body, flow.templates.slots(use.applied)
-        if not self._own.written.keys().isdisjoint(columns):
-            body = refilled(body, lambda i: self._own.number(columns[i], numbers[i]))
+        if own.written and not own.written.keys().isdisjoint(columns):
+            body = refilled(body, lambda i: own.number(columns[i], numbers[i]))
             kept = slots(body)
         place = self.found.places[number] - self.found.nodes[self.region][0]
-        sources = tuple(port and self.at[port] for port in flow.sources[number])
+        sources = tuple([port and self.at[port] for port in flow.sources[number]])
         built = flow.keeps.get(number)
         self.items.append(Part(place, body, use.key, use.application.name, kept, sources, built))
         for port in flow.live[number]:

@@ -169,7 +169,7 @@ class _Writer:
     def run(self) -> Forward:
         for number, raw in self.raw.items():
             value = self.program.values[number]
-            if value.step.op not in _AROUND_CALLS:
+            if self.waiting and value.step.op not in _AROUND_CALLS:
                 self._name([source for source in dict.fromkeys(raw.operands) if self._is_waiting_call(source)])
             if self._is_divided(number):
                 self._divide(number)
@@ -221,7 +221,7 @@ class _Writer:
 
         Of two operands the longer one, of more than two all.
         """
-        operands = dict.fromkeys(reversed(raw.operands))
+        operands = dict.fromkeys(reversed(raw.operands)) if self.waiting else {}
         waiting = [number for number in operands if number in self.waiting]
         if waiting:
             free = [number for number in operands if number in self.unnamed and number not in self.waiting]

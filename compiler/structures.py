@@ -136,7 +136,7 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
     def read(port: Port | None) -> Place | None:
         if port is None:
             return None
-        return places.get(port) or given.setdefault(port, Place(GIVEN, len(given)))
+        return places.get(port) or given.get(port) or given.setdefault(port, Place(GIVEN, len(given)))
 
     for at, item in enumerate(region.items):
         what: Template | Structure
