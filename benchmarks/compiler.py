@@ -31,7 +31,10 @@ from ein.compiler.export import examples
 from ein.compiler.load import load
 from ein.compiler.lower import lower
 from ein.compiler.passes import PIPELINE, optimise
+from ein.grammar.architecture import architecture
+from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.diagnostics import Source
 from ein.grammar.types import leaves
 
 BATCH = 16
@@ -87,15 +90,7 @@ def compiled() -> Iterator[tuple[str, Derivation]]:
     for n in (16, 64, 256):
         block = "conv_bn(8) >> relu >> residual(conv_bn(8))"
         text = f"ein 1\nimport std\ninput im[8, 16, 16]\narch net = ({block}) * {n} >> head(10)\n"
-        yield f"{n} blocks in a row", ein.architecture(_file(text))
-
-
-def _file(text: str) -> str:
-    from tempfile import NamedTemporaryFile
-
-    with NamedTemporaryFile("w", suffix=".ein", delete=False) as file:
-        file.write(text)
-    return file.name
+        yield f"{n} blocks in a row", architecture(load_grammar(Source("blocks.ein", text)))
 
 
 def stages(derivation: Derivation) -> list[float]:
@@ -181,6 +176,8 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.device}, batch {BATCH}")
     parts = asked.only.split(",")
+    if "reference" in parts and not os.environ.get("EINSPACE"):
+        parser.error("EINSPACE is to name a checkout of the reference, for the part `reference`")
     if "hand" in parts:
         by_hand(asked.device, asked.pairs)
     if "cost" in parts:
