@@ -6,60 +6,41 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 
-class Whole(int):
+class _Named:
     """Prints as its name and counts as its value; equal to what has the same name, and to no plain number."""
 
     text: str
 
+    def __repr__(self) -> str:
+        return self.text
+
+    __str__ = __repr__
+
+    def __format__(self, form: str) -> str:
+        return self.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.text == other.text
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class Whole(_Named, int):
     def __new__(cls, value: int, text: str) -> Whole:
         made = super().__new__(cls, value)
         made.text = text
         return made
 
-    def __repr__(self) -> str:
-        return self.text
 
-    __str__ = __repr__
-
-    def __format__(self, form: str) -> str:
-        return self.text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Whole) and self.text == other.text
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-
-class Real(float):
-    """As `Whole`."""
-
-    text: str
-
+class Real(_Named, float):
     def __new__(cls, value: float, text: str) -> Real:
         made = super().__new__(cls, value)
         made.text = text
         return made
-
-    def __repr__(self) -> str:
-        return self.text
-
-    __str__ = __repr__
-
-    def __format__(self, form: str) -> str:
-        return self.text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Real) and self.text == other.text
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self.text)
 
 
 Symbol: TypeAlias = Whole | Real
