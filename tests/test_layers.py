@@ -50,8 +50,8 @@ LAYERS = (
         {
             "networkx": (),
             "torch": TORCH_FILES,
-            "pygraphviz": ("draw_wheel.py",),
-            "PIL": ("draw_wheel.py",),
+            "pygraphviz": ("drawing/wheel.py",),
+            "PIL": ("drawing/wheel.py",),
             "onnxruntime": ("export.py",),
         },
         lazy=frozenset({"onnxruntime"}),

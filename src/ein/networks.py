@@ -141,11 +141,13 @@ def draw(
 ) -> Path:
     """Writes a picture in the form that the path ends in (svg, png, pdf, dot); returns the path written.
 
-    Options: view ("graph" or "derivation"), title, direction, scale.
+    Options: those of `ein.compiler.drawing.draw.Options`: view ("graph" or "derivation"), title, direction, style,
+    costs, heat, wires, unfold, most, scale.
     """
-    from ein.compiler.draw import draw as draw_picture
+    from ein.compiler.drawing.draw import Options
+    from ein.compiler.drawing.draw import draw as draw_picture
 
-    return draw_picture(what, path, say=say, **options)
+    return draw_picture(what, path, Options(**options), say=say)
 
 
 def _graph(what: Derivation | OpGraph) -> OpGraph:

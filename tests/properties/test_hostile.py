@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from ein import build, emit, lower
-from ein.compiler import layout
-from ein.compiler.draw import VIEWS, to_dot, to_svg
+from ein.compiler.drawing import layout
+from ein.compiler.drawing.draw import VIEWS, Options, to_dot, to_svg
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check, load_grammar
@@ -140,7 +140,7 @@ def test_any_name_can_be_emitted(name: str) -> None:
         for derivation in derivations(grammar):
             harmless(emit(derivation))
             harmless(emit(lower(derivation)))
-            assert all("script" not in to_dot(derivation, view=view).replace(name, "") for view in VIEWS)
+            assert all("script" not in to_dot(derivation, Options(view=view)).replace(name, "") for view in VIEWS)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,13 @@ def test_strings_and_comments_are_refused_or_stay_text(string: str) -> None:
 @pytest.mark.parametrize("string", STRINGS)
 def test_titles_stay_text_in_pictures(string: str) -> None:
     [derivation] = derivations(load_grammar(Source("small.ein", f"{HEAD}arch a = relu")))
-    assert to_dot(derivation, title=string).count("\n") == to_dot(derivation, title="safe").count("\n")
+    assert to_dot(derivation, Options(title=string)).count("\n") == to_dot(derivation, Options(title="safe")).count(
+        "\n"
+    )
     if next(layout.engines(), None) is None:
         pytest.skip("there is no Graphviz on this machine")
     for view in VIEWS:
-        elements = list(ET.fromstring(to_svg(derivation, view=view, title=string)).iter())
+        elements = list(ET.fromstring(to_svg(derivation, Options(view=view, title=string))).iter())
         tags = {element.tag.rpartition("}")[2] for element in elements}
         assert tags <= {"svg", "g", "path", "polygon", "polyline", "text", "title", "desc", "ellipse"}
         assert not any(key.startswith("on") or "href" in key for element in elements for key in element.attrib)

@@ -67,7 +67,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
         return
     from importlib.metadata import PackageNotFoundError, version
 
-    from ein.compiler.layout import engine_name
+    from ein.compiler.drawing.layout import engine_name
 
     try:
         torch = version("torch")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ein.compiler.draw_operator import amount as amount
+from ein.compiler.drawing.texts import amount as amount
 from ein.grammar.check import Request, parse_limits
 from ein.grammar.diagnostics import Diagnostic, EinError, fail, render_all
 

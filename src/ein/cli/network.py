@@ -110,8 +110,8 @@ def draw_command(
     ein draw zoo/resnet8 -o resnet8.svg
     ein draw drawn/einspace-7-0.ein -o tree.png --view derivation
     """
-    from ein.compiler.draw import SUFFIXES, draw
-    from ein.compiler.layout import engine_name
+    from ein.compiler.drawing.draw import SUFFIXES, Options, draw
+    from ein.compiler.drawing.layout import engine_name
     from ein.networks import lower, optimise
 
     if Path(out).suffix.lower() not in SUFFIXES:
@@ -121,8 +121,6 @@ def draw_command(
     if verbose:
         click.echo(f"layout: {engine_name()}", err=True)
     folder(str(Path(out).parent))
-    written = draw(
-        what, out, view=view, title=Path(arch).stem, direction=_DIRECTIONS[direction], scale=scale,
-        say=lambda line: click.echo(line, err=True),
-    )  # fmt: skip
+    options = Options(view=view, title=Path(arch).stem, direction=_DIRECTIONS[direction], scale=scale)
+    written = draw(what, out, options, say=lambda line: click.echo(line, err=True))
     click.echo(f"{written}: {written.stat().st_size:,} bytes", err=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ein.compiler import draw_wheel, layout
-from ein.compiler.layout import Engine, LayoutError, engine_name, engines, render
+from ein.compiler.drawing import layout
+from ein.compiler.drawing import wheel as wheel_program
+from ein.compiler.drawing.layout import Engine, LayoutError, engine_name, engines, render
 
 DOT = 'digraph { a [label=<x &lt; y>]; a -> b [label="naïve"] }'
 
@@ -114,16 +115,16 @@ def test_a_user_file_cannot_stand_in_for_a_module(
 
 def test_fonts_are_looked_for_in_all_folders(tmp_path: Path) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
-    assert not draw_wheel.has_fonts([str(tmp_path), str(tmp_path / "missing")])
+    assert not wheel_program.has_fonts([str(tmp_path), str(tmp_path / "missing")])
     (tmp_path / "deep" / "er" / "A.TTF").write_bytes(b"")
-    assert draw_wheel.has_fonts([str(tmp_path / "missing"), str(tmp_path)])
+    assert wheel_program.has_fonts([str(tmp_path / "missing"), str(tmp_path)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have fonts")
 def test_letters_are_letters_where_there_is_no_font(wheel: Engine, tmp_path: Path) -> None:
     """Without a font all letters are the same box, so pictures of other letters of equal number are equal."""
     program = tmp_path / "wheel.py"
-    text = Path(draw_wheel.__file__).read_text("utf-8")
+    text = Path(wheel_program.__file__).read_text("utf-8")
     program.write_text(text.replace('"/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", ', '"/none", '), "utf-8")
     assert program.read_text("utf-8") != text
 
@@ -133,5 +134,5 @@ def test_letters_are_letters_where_there_is_no_font(wheel: Engine, tmp_path: Pat
         return run.stdout
 
     assert drawn("oooo") == drawn("oooo") != drawn("nnnn")
-    if draw_wheel.has_fonts(draw_wheel.FONT_FOLDERS):
-        assert drawn("oooo") != drawn("oooo", Path(draw_wheel.__file__)), "the font of the machine was taken"
+    if wheel_program.has_fonts(wheel_program.FONT_FOLDERS):
+        assert drawn("oooo") != drawn("oooo", Path(wheel_program.__file__)), "the font of the machine was taken"

@@ -6,16 +6,19 @@ import sys
 import xml.etree.ElementTree as ET
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ein.compiler import draw as drawing
-from ein.compiler import layout
-from ein.compiler.draw import draw, picture, to_dot, to_png, to_svg
-from ein.compiler.draw_dot import Style, attributes, clean, document, label, markup, node, small
+from ein.compiler.drawing import draw as drawing
+from ein.compiler.drawing import layout
+from ein.compiler.drawing.dot import clean, markup, write_dot
+from ein.compiler.drawing.draw import Options, draw, scene_of, to_dot, to_png, to_svg
+from ein.compiler.drawing.scene import Box, Look, Scene, Wire
+from ein.compiler.drawing.theme import LIGHT
 from ein.compiler.graph import OpGraph
 from ein.compiler.lower import lower
 from ein.grammar.architecture import architecture
@@ -26,7 +29,7 @@ from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import NOWHERE, Source
 from ein.grammar.term import Named, Op, Series, TypedTerm, walk
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "draw"
+GOLDEN = Path(__file__).parents[3] / "golden" / "draw"
 SVG = "{http://www.w3.org/2000/svg}"
 RESNET = """ein 1
 import std
@@ -84,7 +87,7 @@ def texts(svg: str) -> list[str]:
 @pytest.mark.parametrize("view", drawing.VIEWS)
 @pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".PNG", b"\x89PNG"), (".pdf", b"%PDF")])
 def test_forms(resnet: Derivation, view: str, suffix: str, start: bytes, tmp_path: Path, engine: None) -> None:
-    path = draw(resnet, tmp_path / f"a{suffix}", view=view)
+    path = draw(resnet, tmp_path / f"a{suffix}", Options(view=view))
     assert path == tmp_path / f"a{suffix}"
     assert path.read_bytes().startswith(start)
     assert os.listdir(tmp_path) == [path.name]
@@ -93,7 +96,7 @@ def test_forms(resnet: Derivation, view: str, suffix: str, start: bytes, tmp_pat
 def test_dot_needs_no_engine(resnet: Derivation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "engines", lambda: iter([]))
     path = draw(resnet, str(tmp_path / "a.dot"))
-    assert path.read_text("utf-8") == to_dot(resnet) == to_dot(lower(resnet.term), title=resnet.id)
+    assert path.read_text("utf-8") == to_dot(resnet) == to_dot(lower(resnet.term), Options(title=resnet.id))
 
 
 def test_without_an_engine_the_dot_text_is_kept(
@@ -111,7 +114,7 @@ def test_without_an_engine_the_dot_text_is_kept(
 
 
 def test_scale_is_in_the_pixels(resnet: Derivation, engine: None) -> None:
-    one, two = (Image.open(BytesIO(to_png(resnet, scale=scale))).size for scale in (1, 2))
+    one, two = (Image.open(BytesIO(to_png(resnet, Options(scale=scale)))).size for scale in (1, 2))
     assert abs(two[0] - 2 * one[0]) <= 2 and abs(two[1] - 2 * one[1]) <= 2
 
 
@@ -119,7 +122,7 @@ def test_a_png_is_never_larger_than_the_limit(
     resnet: Derivation, engine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "PIXELS", 700)
-    size = Image.open(BytesIO(to_png(resnet, scale=3))).size
+    size = Image.open(BytesIO(to_png(resnet, Options(scale=3)))).size
     assert 690 < max(size) <= 707, size
 
 
@@ -129,32 +132,32 @@ def test_a_png_is_never_larger_than_the_limit(
         ({"path": "a.gif"}, "path must end in one of .svg, .png, .pdf, .dot, got 'a.gif'"),
         ({"path": "svg"}, "path must end in one of .svg, .png, .pdf, .dot, got 'svg'"),
         ({"view": "tree"}, "view must be one of graph, derivation, got 'tree'"),
-        ({"direction": "RL"}, "direction must be TB or LR, got 'RL'"),
+        ({"direction": "RL"}, "direction must be one of TB, LR, got 'RL'"),
         ({"scale": 0}, "scale must be from 0.1 to 10, got 0"),
         ({"scale": float("nan")}, "scale must be from 0.1 to 10, got nan"),
     ],
 )
-def test_wrong_arguments(resnet: Derivation, tmp_path: Path, arguments: dict[str, object], message: str) -> None:
-    given = {"path": "a.svg", **arguments}
+def test_wrong_arguments(resnet: Derivation, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    path = arguments.pop("path", tmp_path / "a.svg")
     with pytest.raises(ValueError) as caught:
-        draw(resnet, **(given | {"path": tmp_path / str(given["path"])} if "path" not in arguments else given))  # type: ignore[arg-type]
+        draw(resnet, path, Options(**arguments))
     assert str(caught.value) == message
     assert os.listdir(tmp_path) == []
 
 
 def test_a_graph_has_no_derivation(resnet: Derivation) -> None:
     with pytest.raises(ValueError, match="no longer has its derivation"):
-        picture(lower(resnet.term), view="derivation")
+        scene_of(lower(resnet.term), Options(view="derivation"))
 
 
 @pytest.mark.parametrize("view", drawing.VIEWS)
 def test_svg_is_named_for_screen_readers(resnet: Derivation, view: str, engine: None) -> None:
-    svg = to_svg(resnet, view=view, title='A <b> & "c"')
+    svg = to_svg(resnet, Options(view=view, title='A <b> & "c"'))
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert (root.get("aria-label") or "").startswith('A <b> & "c". A')
     assert [root[0].tag, root[0].text, root[1].tag] == [f"{SVG}title", 'A <b> & "c"', f"{SVG}desc"]
-    assert "clone(2)" in texts(svg) and 'A <b> & "c"' in texts(svg)
+    assert "conv(8)" in texts(svg) and 'A <b> & "c"' in texts(svg)
     titles = [element.text for element in root.iter(f"{SVG}title")]
     assert any("conv(8, s = 2)" in (title or "") for title in titles)
     assert not any((title or "").startswith("n1") for title in titles), "an id of ours is shown"
@@ -180,13 +183,14 @@ def test_markup_is_cut_and_never_empty(text: str, longest: int) -> None:
 def test_any_text_draws_as_itself(names: list[str]) -> None:
     if next(layout.engines(), None) is None:
         pytest.skip("there is no Graphviz on this machine")
-    box = Style("#ffffff", "#000000")
-    nodes = [node(f"n{i}", label(small(name), small(name)), box) for i, name in enumerate(names)]
-    dot = document(label(small("all")), "TB", [*nodes, f"n0 -> n1 {attributes(label=label(small(names[0])))}"])
+    boxes = tuple(Box(f"n{i}", name, Look.RULE, (name,)) for i, name in enumerate(names))
+    dot = write_dot(Scene("all", "all", "", boxes, (Wire("n0", "n1", names[0]),)), LIGHT)
     svg = layout.render(dot, "svg").decode()
     assert svg.count('class="node"') == len(names)
     shown = sorted(text.strip() for text in texts(svg))
-    assert shown == sorted([clean(name).strip() for name in names * 2] + [clean(names[0]).strip(), "all"])
+    assert shown == sorted(
+        [clean(name).strip() for name in names * 2] + [clean(names[0]).strip(), "all", "all", "rule"]
+    )
 
 
 def hostile_term(term: TypedTerm, text: str) -> TypedTerm:
@@ -204,26 +208,26 @@ def hostile_term(term: TypedTerm, text: str) -> TypedTerm:
 def test_hostile_names_stay_text(sampled: Derivation, text: str, engine: None) -> None:
     safe = hostile_term(sampled.term, "safe")
     for view in drawing.VIEWS:
-        svg = to_svg(hostile_term(sampled.term, text), view=view, title=text)
+        svg = to_svg(hostile_term(sampled.term, text), Options(view=view, title=text))
         tags = sorted(element.tag for element in ET.fromstring(svg).iter())
-        plain = sorted(element.tag for element in ET.fromstring(to_svg(safe, view=view, title="safe")).iter())
+        plain = sorted(element.tag for element in ET.fromstring(to_svg(safe, Options(view=view, title="safe"))).iter())
         assert [tag for tag in tags if not tag.endswith("title")] == [tag for tag in plain if not tag.endswith("title")]
         assert any(clean(text) in shown for shown in texts(svg))
 
 
 @pytest.mark.parametrize("view", drawing.VIEWS)
 def test_svg_is_the_same_each_time(resnet: Derivation, view: str, engine: None) -> None:
-    assert to_svg(resnet, view=view) == to_svg(resnet, view=view)
+    assert to_svg(resnet, Options(view=view)) == to_svg(resnet, Options(view=view))
 
 
 def test_dot_is_the_same_under_other_hash_seeds() -> None:
     code = (
-        "from ein.compiler.draw import to_dot, VIEWS\n"
+        "from ein.compiler.drawing.draw import to_dot, Options, VIEWS\n"
         "from ein.grammar.check import load_grammar\n"
         "from ein.grammar.diagnostics import Source\n"
         "from ein.grammar.architecture import architecture\n"
         f"d = architecture(load_grammar(Source('resnet.ein', {RESNET!r})), 'resnet')\n"
-        "print(*(to_dot(d, view=view) for view in VIEWS))"
+        "print(*(to_dot(d, Options(view=view)) for view in VIEWS))"
     )
 
     def run(seed: str) -> bytes:
@@ -237,7 +241,7 @@ def test_dot_is_the_same_under_other_hash_seeds() -> None:
 def test_golden_dot(name: str, request: pytest.FixtureRequest) -> None:
     """Rewritten with EIN_REWRITE_GOLDEN=1, and then read."""
     fixture, view = name.split("-")
-    made = to_dot(request.getfixturevalue(fixture), view=view, title=fixture)
+    made = to_dot(request.getfixturevalue(fixture), Options(view=view, title=fixture))
     path = GOLDEN / f"{name}.dot"
     if os.environ.get("EIN_REWRITE_GOLDEN"):
         path.write_text(made, "utf-8")
@@ -249,4 +253,4 @@ def test_three_hundred_nodes_are_quick(engine: None) -> None:
     text = RESNET.replace(">> basic(8) >>", f">> {' >> '.join(['basic(8)'] * 33)} >>")
     graph: OpGraph = lower(architecture(load_grammar(Source("deep.ein", text)), "resnet").term)
     assert len(graph) > 300
-    assert len(layout.render(to_dot(graph), "svg", timeout=10)) > 100_000
+    assert len(layout.render(to_dot(graph, Options(unfold=True)), "svg", timeout=10)) > 100_000

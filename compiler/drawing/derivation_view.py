@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from ein.compiler.draw_dot import Picture, Style, bold, document, heading, label, node, small
-from ein.compiler.draw_operator import STYLES, group, network_text, type_text
+from ein.compiler.drawing.groups import group
+from ein.compiler.drawing.scene import Box, Facts, Look, Scene, Wire
+from ein.compiler.drawing.texts import cost_text, network_text, type_text
+from ein.compiler.graph_text import place
 from ein.grammar.term import (
     Copies,
     Let,
@@ -28,9 +30,6 @@ from ein.grammar.term import (
     plain_name,
 )
 
-RULE = Style("#ffffff", "#1a1a1a")
-MACRO = Style("#ffffff", "#7a7a7a", "filled,rounded,dashed")
-JOINT = Style("#ffffff", "#ffffff", "filled", "box")
 WIDE = 2
 """Leaves for each level from which a tree grows to the right: text is wide, so they stack better than they stand."""
 
@@ -45,18 +44,19 @@ class Entry:
     term: TypedTerm
 
 
-def derivation_picture(term: TypedTerm, title: str = "", direction: str | None = None) -> Picture:
+def derivation_scene(term: TypedTerm, title: str = "", direction: str | None = None) -> Scene:
     """`direction` is TB or LR; None takes what suits the size."""
     entries = list(_entries(term))
     leaves = sum(isinstance(entry.term, Op) for entry in entries)
-    title = title or f"Derivation of {_name(term)}"
-    head = heading(title, _subtitle(term), _legend(entries))
-    body = [_draw(entry) for entry in entries]
-    body += [f"n{entry.parent} -> n{entry.number}" for entry in entries if entry.parent is not None]
-    looks = {"ordering": "out", "nodesep": "0.12", "ranksep": "0.3"}
-    direction = direction or _direction(entries, leaves)
-    dot = document(head, direction, ["edge [arrowhead=none]", *body], **looks)
-    return Picture(dot, title, _summary(entries, leaves), {f"n{entry.number}": _hover(entry.term) for entry in entries})
+    return Scene(
+        title or f"Derivation of {_name(term)}",
+        _subtitle(term),
+        _summary(entries, leaves),
+        tuple(map(_box, entries)),
+        tuple(Wire(f"n{entry.parent}", f"n{entry.number}") for entry in entries if entry.parent is not None),
+        tree=True,
+        direction=direction or _direction(entries, leaves),
+    )
 
 
 def _direction(entries: list[Entry], leaves: int) -> str:
@@ -104,24 +104,36 @@ def _parts(term: TypedTerm) -> list[TypedTerm]:
     return found
 
 
-def _draw(entry: Entry) -> str:
+def _box(entry: Entry) -> Box:
     id, term = f"n{entry.number}", entry.term
     match term:
         case Op(application, applied):
-            return node(id, label(bold(application.text), small(_flow(term))), STYLES[group(applied)])
+            name, look, notes = application.text, group(applied), [_flow(term)]
         case Named():
-            return node(id, label(*_rule_lines(term)), MACRO if term.macro else RULE)
-        case Variable(name):
-            return node(id, label(bold(plain_name(name)), small(type_text(term.output))), JOINT)
+            chance = f"p = {_chance(term.probability)}" if term.choice is not None and term.probability < 1 else ""
+            name, look, notes = _name(term), Look.MACRO if term.macro else Look.RULE, [chance, _flow(term)]
+        case Variable():
+            name, look, notes = plain_name(term.name), Look.JOINT, [type_text(term.output)]
         case Series() | Parallel() | Copies() | Repeated() | Let():
-            return node(id, label(bold(_joint(term))), JOINT, margin="0.02", width="0.25", height="0.2")
+            name, look, notes = _joint(term), Look.JOINT, []
         case _:
             assert_never(term)
+    return Box(id, name, look, tuple(filter(None, notes)), hover=_hover(term), facts=_facts(term))
 
 
-def _rule_lines(term: Named) -> list[str]:
-    chance = f"p = {_chance(term.probability)}" if term.choice is not None and term.probability < 1 else ""
-    return [bold(_name(term)), *([small(chance)] if chance else []), small(_flow(term))]
+def _facts(term: TypedTerm) -> Facts:
+    rows = [(_kind(term), _words(term)), ("input", type_text(term.input)), ("output", type_text(term.output))]
+    if isinstance(term, Named) and term.choice is not None:
+        rows += [("alternative", str(term.choice[0] + 1)), ("probability", f"{term.probability:.6g}")]
+    total = cost_text(cost(term), ("params", "macs", "memory"))
+    rows += [("costs", total), ("place", place(term.span) if isinstance(term, Named | Op) else "")]
+    return tuple((name, text) for name, text in rows if text)
+
+
+def _kind(term: TypedTerm) -> str:
+    if isinstance(term, Named):
+        return "macro" if term.macro else "rule"
+    return "operator" if isinstance(term, Op) else "joint"
 
 
 def _flow(term: TypedTerm) -> str:
@@ -166,14 +178,6 @@ def _words(term: TypedTerm) -> str:
             return plain_name(name)
         case _:
             return _joint(term)
-
-
-def _legend(entries: list[Entry]) -> list[tuple[str, Style]]:
-    used = {group(entry.term.applied) for entry in entries if isinstance(entry.term, Op)}
-    named = [entry.term for entry in entries if isinstance(entry.term, Named)]
-    rows = [("rule", RULE)] if any(not term.macro for term in named) else []
-    rows += [("macro", MACRO)] if any(term.macro for term in named) else []
-    return rows + [(one.value, style) for one, style in STYLES.items() if one in used]
 
 
 def _subtitle(term: TypedTerm) -> str:

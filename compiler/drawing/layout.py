@@ -27,7 +27,7 @@ TIMEOUT = 60.0
 PIXELS = 16_000
 """The longest side of a PNG; what would be larger is scaled down to it."""
 
-_WHEEL = str(Path(__file__).with_name("draw_wheel.py"))
+_WHEEL = str(Path(__file__).with_name("wheel.py"))
 
 
 class LayoutError(Exception):

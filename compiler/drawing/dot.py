@@ -1,0 +1,256 @@
+"""A scene as DOT text.
+
+Names and strings of a grammar reach DOT through `markup` alone, inside HTML-like labels; identifiers are ours (`n7`).
+So no name can end a string, open a tag, or be read as one of Graphviz's escapes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Scene, Wire, boxes
+from ein.compiler.drawing.theme import FONT, Style, Theme, blend
+
+LONGEST = 56
+"""Characters of a line of a label; the rest is in the hover text."""
+LONGEST_ROW = 88
+HEAT_STEPS = 5
+
+
+def write_dot(scene: Scene, theme: Theme) -> str:
+    """The digraph of a scene that `folding.resolved` has freed of runs and folded frames."""
+    return _Writer(scene, theme).text()
+
+
+def clean(text: str) -> str:
+    """One line of characters that may stand in XML: white space becomes a space, other controls U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in " ".join(text.split()))
+
+
+def markup(text: str, longest: int = LONGEST) -> str:
+    """`text` for an HTML-like label, cut to `longest` characters; never empty, which Graphviz refuses."""
+    line = clean(text) or "\u00a0"
+    cut = line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return escape(cut).replace("\\", "\\\\")  # in HTML-like labels too, \N is the name of the node
+
+
+def bold(text: str) -> str:
+    return f"<b>{markup(text)}</b>"
+
+
+def label(*lines: str) -> str:
+    """An HTML-like label of lines that are markup already; rows of a table, as `<br/>` lets them touch."""
+    if len(lines) == 1:
+        return f"<{lines[0]}>"
+    rows = "".join(f"<tr><td>{line}</td></tr>" for line in lines)
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{rows}</table>>'
+
+
+def attributes(**values: str) -> str:
+    """`[shape="box", label=<…>]`; a value that starts with `<` is a label. Values are ours or markup."""
+    parts = (f"{name}={value}" if value[:1] == "<" else f'{name}="{value}"' for name, value in values.items())
+    return f"[{', '.join(parts)}]"
+
+
+class _Writer:
+    def __init__(self, scene: Scene, theme: Theme) -> None:
+        self.scene = scene
+        self.theme = theme
+
+    def text(self) -> str:
+        theme, gap = self.theme, self.theme.gap
+        spaces = (0.12, 0.3) if self.scene.tree else (0.25, 0.22)
+        looks = {"ordering": "out"} if self.scene.tree else {}
+        graph = attributes(
+            rankdir=self.scene.direction, label=self._heading(), labelloc="t", labeljust="l", bgcolor=theme.background,
+            pad="0.15", fontcolor=theme.ink, fontname=FONT,
+            **looks, nodesep=f"{spaces[0] * gap:.2f}", ranksep=f"{spaces[1] * gap:.2f}",
+        )  # fmt: skip
+        margin = f"{0.12 * gap:.2f},{0.06 * gap:.2f}"
+        nodes = attributes(
+            fontname=FONT, fontsize=str(theme.text), fontcolor=theme.ink, margin=margin, height=f"{0.3 * gap:.2f}",
+            shape="box", penwidth=f"{1.2 * gap:.2f}",
+        )  # fmt: skip
+        edges = attributes(
+            fontname=FONT, fontsize=str(theme.small), fontcolor=theme.faint, color=theme.wire, arrowsize="0.6",
+            penwidth=f"{max(gap, 0.7):.2f}", **({"arrowhead": "none"} if self.scene.tree else {}),
+        )  # fmt: skip
+        spine = set() if self.scene.tree else _spine(self.scene.wires)
+        body = [*self._items(self.scene.items), *(self._wire(wire, wire in spine) for wire in self.scene.wires)]
+        lines = [f"graph {graph}", f"node {nodes}", f"edge {edges}", *body]
+        return "\n".join(["digraph {", *(f"  {line}" for line in lines), "}", ""])
+
+    def _small(self, text: str, longest: int = LONGEST) -> str:
+        return self._font(markup(text, longest), self.theme.small)
+
+    def _font(self, marked: str, size: int) -> str:
+        return f'<font point-size="{size}" color="{self.theme.faint}">{marked}</font>'
+
+    def _items(self, items: Sequence[Item]) -> Iterator[str]:
+        for item in items:
+            if isinstance(item, Box):
+                yield self._box(item)
+            else:
+                assert isinstance(item, Frame), "resolve the scene first"
+                yield from self._frame(item)
+
+    def _frame(self, frame: Frame) -> Iterator[str]:
+        line = self.theme.frame if frame.change in (None, Change.KEPT) else self.theme.marks[frame.change].line
+        looks = attributes(
+            label=self._frame_label(self._signed(frame)), labeljust="l", style="rounded", color=line,
+            margin=f"{8 * self.theme.gap:.0f}",
+        )  # fmt: skip
+        yield f"subgraph cluster_{frame.id} {{ graph {looks}"
+        yield from (f"  {line}" for line in self._items(frame.items))
+        yield "}"
+
+    def _frame_label(self, name: str) -> str:
+        """Down the middle of a frame often goes a wire, so its name keeps to the left half."""
+        if self.scene.direction == "LR" or not name:
+            return label(self._small(name))
+        width = 2 * self._width(min(len(clean(name)), LONGEST)) + 8
+        cell = f'<td width="{width:.0f}" align="left">{self._small(name)}</td>'
+        return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cell}</tr></table>>'
+
+    def _width(self, letters: int) -> float:
+        """Points that so many letters of small print take, rather more than less."""
+        return 0.58 * self.theme.small * letters
+
+    def _box(self, box: Box) -> str:
+        style = self._style(box)
+        looks = {"style": style.style, "fillcolor": style.fill, "color": style.line}
+        if box.change not in (None, Change.KEPT):
+            looks["penwidth"] = "2.2"
+        if box.look is Look.FOLDED:
+            looks["peripheries"] = "2"
+        if box.look is Look.END:
+            looks["penwidth"] = f"{2 * self.theme.gap:.2f}"
+        if box.small or box.look is Look.JOINT:
+            looks |= {
+                "margin": "0.02",
+                "width": f"{0.25 * self.theme.gap:.2f}",
+                "height": f"{0.2 * self.theme.gap:.2f}",
+            }
+        if box.small:
+            size = f"{0.26 * self.theme.gap:.2f}"
+            looks |= {"shape": "circle", "width": size, "height": size, "fixedsize": "true"}
+            return f"{box.id} {attributes(label=label(bold(box.name)), **looks)}"
+        if box.rows:
+            return f"{box.id} {attributes(label=self._table(box), **looks | {'margin': '0.04'})}"
+        lines = [bold(self._signed(box)), *(self._small(note) for note in box.notes)]
+        return f"{box.id} {attributes(label=label(*lines), **looks)}"
+
+    def _style(self, box: Box) -> Style:
+        style = self.theme.looks[box.look]
+        if box.heat is not None:
+            style = Style(blend(self.theme.heat, box.heat), style.line, style.style)
+        if box.change is None:
+            return style
+        mark = self.theme.marks[box.change]
+        fill = self.theme.background if box.change is Change.KEPT else style.fill
+        return Style(fill, mark.line, ",".join(part for part in ("filled,rounded", mark.style) if part))
+
+    def _signed(self, part: Box | Frame) -> str:
+        return part.name if part.change is None else f"{self.theme.marks[part.change].sign}{part.name}"
+
+    def _table(self, box: Box) -> str:
+        """Name and notes above a line, rows below it: `r0`, `r1`, … are ports."""
+        lines = [bold(self._signed(box)), *(self._small(note, LONGEST_ROW) for note in box.notes)]
+        wide = any(row.weight for row in box.rows)
+        span = 'colspan="2" ' * wide
+        head = "".join(f'<tr><td {span}align="left">{line}</td></tr>' for line in lines)
+        rows = "".join(self._row(at, row, wide) for at, row in enumerate(box.rows))
+        return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="2">{head}<hr/>{rows}</table>>'
+
+    def _row(self, at: int, row: Row, wide: bool) -> str:
+        fill = blend((self.theme.looks[Look.RULE].fill, self.theme.looks[Look.COMPUTATION].line), row.share * 0.35)
+        weight = f'<td align="right" bgcolor="{fill}">{self._small(row.weight)}</td>' if wide else ""
+        text = f'<font point-size="{self.theme.small}">{markup(row.text, LONGEST_ROW)}</font>'
+        return f'<tr>{weight}<td align="left" port="r{at}">{text}</td></tr>'
+
+    def _wire(self, wire: Wire, straight: bool) -> str:
+        looks = {"weight": "6"} if straight else {}
+        if wire.text:
+            # the label stands right of its wire; no-break spaces keep it off the line
+            looks["label"] = label(self._font(f"&#160;{markup(wire.text)}&#160;", self.theme.tiny))
+        if wire.change is not None:
+            mark = self.theme.marks[wire.change]
+            looks |= {"color": mark.line, "style": mark.style or "solid"}
+        source = wire.source if wire.row is None else f"{wire.source}:r{wire.row}:e"
+        return f"{source} -> {wire.target}{f' {attributes(**looks)}' if looks else ''}"
+
+    def _heading(self) -> str:
+        """Title, a line in small print, and a swatch with a name for each look."""
+        title = f'<font point-size="{self.theme.text + 2}">{bold(self.scene.title)}</font>'
+        lines = [title, self._small(self.scene.subtitle, longest=160), *self._legend()]
+        rows = "".join(f'<tr><td align="left">{line}</td></tr>' for line in lines)
+        return f'<<table border="0" cellspacing="0" cellpadding="2">{rows}</table>>'
+
+    def _legend(self) -> Iterator[str]:
+        if self.scene.heat:
+            name, low, high = self.scene.heat
+            fills = [blend(self.theme.heat, step / (HEAT_STEPS - 1)) for step in range(HEAT_STEPS)]
+            cells = "".join(self._swatch(Style(fill, self.theme.ink)) for fill in fills)
+            texts = [f"{name}: {low}", high]
+            yield self._line(
+                f"<td>{self._small(texts[0])}</td>{cells}<td>{self._small(texts[1])}</td>", texts, HEAT_STEPS
+            )
+            return
+        shown = list(boxes(self.scene.items))
+        changes = [change for change in Change if change is not Change.KEPT and any(b.change is change for b in shown)]
+        if any(box.change for box in shown):
+            styles = {
+                f"{self.theme.marks[change].sign}{change.value}": Style(
+                    self.theme.background, self.theme.marks[change].line, self.theme.marks[change].style
+                )
+                for change in changes
+            }
+        else:
+            styles = {look.value: self.theme.looks[look] for look in Look if any(box.look is look for box in shown)}
+            styles = {name: style for name, style in styles.items() if name not in ("joint", "input, output")}
+        if styles:
+            gap = '<td width="6" height="11" fixedsize="true"></td>'
+            cells = "".join(f"{self._swatch(style)}<td>{self._small(name)}</td>{gap}" for name, style in styles.items())
+            yield self._line(cells, list(styles), len(styles))
+
+    def _line(self, cells: str, texts: Sequence[str], swatches: int) -> str:
+        """One line, of a fixed width because Graphviz would stretch it to that of the title."""
+        width = sum(self.theme.small * 0.72 * len(text) for text in texts) + swatches * 34
+        size = f'width="{width:.0f}" height="20" fixedsize="true" align="left"'
+        return f'<table border="0" cellborder="0" cellspacing="3" cellpadding="0" {size}><tr>{cells}</tr></table>'
+
+    def _swatch(self, style: Style) -> str:
+        dashed = ' style="dashed"' if "dashed" in style.style else ""
+        looks = f'border="1" color="{style.line}" bgcolor="{style.fill}"{dashed}'
+        return f'<td {looks} width="16" height="11" fixedsize="true"></td>'
+
+
+def _spine(wires: Sequence[Wire]) -> set[Wire]:
+    """Those on the longest ways through the picture, which are drawn straight so that what skips goes around them."""
+    above = _ranks([(wire.source, wire.target) for wire in wires])
+    below = _ranks([(wire.target, wire.source) for wire in wires])
+    longest = max(above.values(), default=0)
+    return {wire for wire in wires if above[wire.source] + 1 + below[wire.target] == longest}
+
+
+def _ranks(wires: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """For each box the length of the longest way to it; wires back into a way are left out."""
+    sources: dict[str, list[str]] = {}
+    for source, target in wires:
+        sources.setdefault(source, [])
+        sources.setdefault(target, []).append(source)
+    ranks: dict[str, int] = {}
+    entered: set[str] = set()
+    waiting = list(sources)
+    while waiting:
+        at = waiting[-1]
+        missing = [source for source in sources[at] if source not in entered]
+        entered.add(at)
+        if missing:
+            waiting += missing
+            continue
+        ranks.setdefault(at, max((ranks.get(source, -1) + 1 for source in sources[at]), default=0))
+        waiting.pop()
+    return ranks

@@ -1,0 +1,178 @@
+"""An operation graph as a scene: a box for each use of an operator, shapes on the wires, frames around what rules,
+macros and copies made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+
+from ein.compiler.drawing.folding import MOST, fitted
+from ein.compiler.drawing.graph_tree import Node, Part, Same, tree
+from ein.compiler.drawing.groups import group
+from ein.compiler.drawing.scene import Box, Facts, Frame, Item, Look, Run, Scene, Wire
+from ein.compiler.drawing.texts import COSTS, NAMES, amount, cost_text, network_text, quantity, type_text
+from ein.compiler.graph import OpGraph, cost
+from ein.compiler.graph_text import place
+from ein.compiler.nodes import Input, Output, Use
+from ein.compiler.passes.wires import remove_wires
+from ein.grammar.cfg import Cost
+from ein.grammar.types import Tensor
+
+SIGNS = {"add": "+", "multiply": "x", "mul": "x"}
+"""Operators that the field draws as a sign in a circle."""
+
+
+def graph_scene(
+    graph: OpGraph,
+    title: str = "",
+    direction: str | None = None,
+    *,
+    costs: tuple[str, ...] = ("params", "macs"),
+    heat: str | None = None,
+    wires: bool = False,
+    most: int = MOST,
+    lines: Mapping[int, str] | None = None,
+) -> Scene:
+    """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `wires` shows identities and
+    clones as boxes, which are wires otherwise. `lines`: the line of torch source behind a node, for the details."""
+    shown = graph if wires else remove_wires(graph).graph
+    view = _View(shown, costs, heat, lines or {})
+    total = cost(graph)
+    scene = Scene(
+        title or "Operation graph",
+        network_text(total),
+        _summary(graph),
+        (view.end(shown.input), *view.items(tree(shown, most)), view.end(shown.output)),
+        tuple(view.wires()),
+        heat=view.scale(),
+        direction=direction or "TB",
+    )
+    return fitted(scene, most)
+
+
+@dataclass(slots=True)
+class _View:
+    graph: OpGraph
+    costs: tuple[str, ...]
+    heat: str | None
+    lines: Mapping[int, str]
+    shared: set[str] = field(init=False)
+    hottest: int = field(init=False)
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        keys = [use.key for _, use in self.graph.uses() if use.weights]
+        self.shared = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+        amounts = (self._amount(use) for _, use in self.graph.uses())
+        self.hottest = max(amounts, default=0)
+
+    def _amount(self, use: Use) -> int:
+        return quantity(use.applied.cost, self.heat) if self.heat else 0
+
+    def scale(self) -> tuple[str, str, str] | None:
+        """Square roots, so that the small ones are told apart too."""
+        return (f"{NAMES[self.heat]}, square root", "0", amount(self.hottest)) if self.heat else None
+
+    def end(self, number: int) -> Box:
+        found = self.graph.node(number)
+        assert isinstance(found, Input | Output)
+        types = [type_text(type) for type in found.outputs or found.inputs]
+        facts = ((found.text, ", ".join(types)),)
+        return Box(
+            f"n{number}", found.text, Look.END, tuple(types), hover=f"{found.text}: {', '.join(types)}", facts=facts
+        )
+
+    def items(self, found: Iterable[Node]) -> Iterator[Item]:
+        for item in found:
+            match item:
+                case int():
+                    yield self._box(item)
+                case Part():
+                    yield self._frame(item)
+                case Same(parts, series):
+                    self.frames += 1
+                    id = f"r{self.frames}"
+                    yield Run(id, tuple(self._frame(p) if isinstance(p, Part) else self._box(p) for p in parts), series)
+
+    def _box(self, number: int) -> Box:
+        use = self.graph.node(number)
+        assert isinstance(use, Use)
+        price = cost_text(use.applied.cost, self.costs)
+        tied = "shares its weights" if use.key in self.shared else ""
+        sign = SIGNS.get(use.text)
+        before, after = type_text(use.applied.input), type_text(use.applied.output)
+        parts = [f"{use.text}: {before} -> {after}", cost_text(use.applied.cost), tied, use.place]
+        return Box(
+            f"n{number}",
+            sign or use.text,
+            group(use.applied),
+            () if sign else tuple(part for part in (price, tied) if part),
+            small=sign is not None,
+            hover=" · ".join(part for part in parts if part),
+            facts=self._facts(number, use),
+            heat=sqrt(self._amount(use) / self.hottest) if self.hottest else 0.0 if self.heat else None,
+        )
+
+    def _facts(self, number: int, use: Use) -> Facts:
+        shapes = ", ".join(f"{name} {' x '.join(map(str, sizes))}" for name, sizes in use.weights.items())
+        rows = [
+            ("operator", use.text),
+            ("input", type_text(use.applied.input)),
+            ("output", type_text(use.applied.output)),
+            *_amounts(use.applied.cost),
+            ("weights", shapes),
+            ("key", use.key if use.weights else ""),
+            ("in", use.place),
+            ("place", place(use.span)),
+            ("line", _line(use)),
+            ("torch", self.lines.get(number, "")),
+        ]
+        return tuple((name, text) for name, text in rows if text)
+
+    def _frame(self, part: Part) -> Frame:
+        self.frames += 1
+        id = f"f{self.frames}"
+        uses = [use for number in part.nodes if isinstance(use := self.graph.node(number), Use)]
+        total = sum((use.applied.cost for use in uses), Cost())
+        count = f"{len(uses)} operators"
+        price = cost_text(total, self.costs)
+        name = part.name or f"{uses[0].text} … {uses[-1].text}"
+        facts = (("part", name), ("operators", str(len(uses))), *_amounts(total))
+        return Frame(
+            id,
+            part.name,
+            tuple(self.items(part.items)),
+            tuple(text for text in (count, price) if text),
+            hover=" · ".join(text for text in (name, count, cost_text(total)) if text),
+            facts=facts,
+            heat=min(1.0, sqrt(quantity(total, self.heat) / self.hottest)) if self.heat and self.hottest else None,
+        )
+
+    def wires(self) -> Iterator[Wire]:
+        for number, one in self.graph.nodes():
+            for at, source in enumerate(self.graph.sources(number), 1):
+                type = type_text(self.graph.type(source))
+                hover = f"{self.graph.node(source.node).text} -> input {at} of {one.text}: {type}"
+                yield Wire(f"n{source.node}", f"n{number}", type, hover)
+
+
+def _amounts(total: Cost) -> list[tuple[str, str]]:
+    found = [(NAMES[name], quantity(total, name)) for name in COSTS]
+    return [(name, f"{number:,}") for name, number in found if number]
+
+
+def _line(use: Use) -> str:
+    """The line of the `.ein` file that the use stands in."""
+    source = use.span.source
+    return source.line(source.position(use.span.start)[0]).strip() if source.name else ""
+
+
+def _summary(graph: OpGraph) -> str:
+    given, made = graph.node(graph.input).outputs, graph.node(graph.output).inputs
+    count = len(graph.uses())
+    return f"An operation graph: {count} operators, from {_types(given)} to {_types(made)}."
+
+
+def _types(types: tuple[Tensor, ...]) -> str:
+    return ", ".join(map(type_text, types))
