@@ -1,22 +1,35 @@
 """A program of its own, run by `layout`: DOT on stdin, a picture on stdout, by the Graphviz of the pygraphviz wheel.
 
-python draw_wheel.py version
-python draw_wheel.py png dpi=192 size=80,80
+python wheel.py version
+python wheel.py png dpi=192 size=80,80
+
+An SVG is laid out with one font, that of Pillow, so it is the same on every machine; each text carries the length
+it was given, so that the reader's font fits too. Other forms take the fonts of the machine.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from html import unescape
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".pfb")
-FONTCONFIG = "<?xml version='1.0'?><fontconfig><dir>{0}</dir><cachedir>{0}</cachedir></fontconfig>"
+FONTCONFIG = """<?xml version='1.0'?>
+<fontconfig>
+<dir>{0}</dir><cachedir>{0}</cachedir>
+<match target="pattern"><edit name="hinting"><bool>false</bool></edit></match>
+</fontconfig>
+"""
+BOLD = 1.04
+"""How much wider bold letters are drawn than Graphviz takes them for; boxes have that much room."""
 
 
 def main(format: str, settings: Sequence[str]) -> None:
@@ -30,14 +43,16 @@ def main(format: str, settings: Sequence[str]) -> None:
     for setting in settings:
         name, _, value = setting.partition("=")
         graph.graph_attr[name] = value
-    with fonts():
-        sys.stdout.buffer.write(graph.draw(format=format, prog="dot"))
+    with fonts(always=format == "svg"):
+        drawn = graph.draw(format=format, prog="dot")
+    sys.stdout.buffer.write(with_lengths(drawn.decode()).encode() if format == "svg" else drawn)
 
 
 @contextmanager
-def fonts() -> Iterator[None]:
-    """The font that Pillow carries where Linux has none, as in slim containers: every letter would be a box."""
-    if sys.platform != "linux" or "FONTCONFIG_FILE" in os.environ or has_fonts(FONT_FOLDERS):
+def fonts(always: bool) -> Iterator[None]:
+    """The font that Pillow carries: `always`, or where Linux has none, as in slim containers: every letter would be
+    a box."""
+    if not always and (sys.platform != "linux" or "FONTCONFIG_FILE" in os.environ or has_fonts(FONT_FOLDERS)):
         yield
         return
     from PIL import ImageFont
@@ -54,6 +69,32 @@ def fonts() -> Iterator[None]:
 def has_fonts(folders: Sequence[str]) -> bool:
     names = (name for folder in folders for _, _, names in os.walk(os.path.expanduser(folder)) for name in names)
     return any(name.lower().endswith(FONT_SUFFIXES) for name in names)
+
+
+_TEXT = re.compile(r'<text ([^>]*?) x="([-0-9.]+)"([^>]*?font-size="([0-9.]+)"[^>]*)>([^<]+)</text>')
+
+
+def with_lengths(svg: str) -> str:
+    """With the length that each text has in the layout, and bold ones in the middle of their place.
+
+    Pango lays out for 96 dots per inch and rounds the width of each letter to dots.
+    """
+    from PIL import ImageFont
+
+    width = cache(ImageFont.load_default(1000).getlength)
+
+    def lengthened(found: re.Match[str]) -> str:
+        start, x, looks, size, text = found.groups()
+        shown = unescape(text)
+        if not all(" " <= c <= "ÿ" or c in "…−±" for c in shown):
+            return found[0]
+        dots = float(size) * 96 / 72
+        length = sum(int(width(c) * dots / 1000 + 0.5) for c in shown) * 72 / 96
+        more = (BOLD - 1) * length if "bold" in looks else 0
+        middle = f'<text {start} x="{float(x) - more / 2:.2f}"{looks}'
+        return f'{middle} textLength="{length + more:.1f}" lengthAdjust="spacingAndGlyphs">{text}</text>'
+
+    return _TEXT.sub(lengthened, svg)
 
 
 if __name__ == "__main__":
