@@ -1,0 +1,96 @@
+// One level laid out: extents of its nodes, where wires meet them, rows along the main direction, its size.
+// "Across" and "along" are x and y for TB, y and x for LR.
+
+const NEAR = 14, LABEL = 13;
+
+// `turned` for LR. Sizes of open frames inside are known (`view.across`, `view.along`).
+function layLevel(level, turned, tree) {
+  rankLevel(level);
+  for (const node of level.nodes) setExtents(node, turned);
+  orderLevel(level, tree);
+  setOffsets(level, turned);
+  if (level.nodes.length) alignLevel(level);
+  setRows(level, turned);
+}
+
+function setExtents(node, turned) {
+  const view = node.one;
+  if (!view) return setDummy(node, turned);
+  if (view.port) return Object.assign(node, { left: 1, right: 1, gap: 5, along: 0, body: 0 });
+  if (view.inner.length) return Object.assign(node, { left: view.across / 2, right: view.across / 2, gap: 11, along: view.along, body: view.along });
+  const [across, along] = turned ? [view.h, view.w] : [view.w, view.h];
+  const badge = view.round && view.run ? 16 : 0;
+  const text = view.outText ? textWidth(view.outText, SMALL) + 6 : 0;
+  const side = across / 2, columns = turned ? 0 : columnsOf(view) * 6;
+  const right = Math.max(side + (view.loops.length ? 28 : 0) + (columns ? columns + 8 : 0), turned ? 0 : text + 2);
+  Object.assign(node, { left: turned ? Math.max(side, text ? LABEL + 2 : 0) : side, right, gap: 9, body: along });
+  node.along = along + Math.max(badge, text ? (turned ? text + 6 : LABEL) : 0);
+}
+
+function setDummy(node, turned) {
+  if (!node.text) return Object.assign(node, { left: 1, right: 1, gap: 6, along: 0, body: 0 });
+  const text = textWidth(node.text, SMALL) + 6;
+  Object.assign(node, turned ? { left: LABEL, right: 2, along: text + 6 } : { left: 2, right: text + 3, along: LABEL }, { gap: 5 });
+  node.body = node.along;
+}
+
+function columnsOf(view) {
+  return view.item.rows.length ? view.item.rows.length : 0;
+}
+
+// Where segments meet nodes, from the middle of each.
+function setOffsets(level, turned) {
+  for (const node of level.nodes) {
+    if (node.one?.inner?.length) {
+      for (const one of node.ups) one.lowOff = (one.edge.flipped ? one.edge.aPort : one.edge.bPort).across;
+      for (const one of node.downs) one.upOff = (one.edge.flipped ? one.edge.bPort : one.edge.aPort).across;
+    } else if (node.one && !node.one.port) {
+      spreadIns(node);
+      for (const one of node.downs) one.upOff = rowOffset(node.one, one.edge, turned) + (one.edge.flipped ? NEAR : 0);
+    }
+  }
+}
+
+// The wire that comes straight from the row above meets the middle, others stand beside it in their order.
+function spreadIns(node) {
+  const ins = [...node.ups].sort((a, b) => a.up.at - b.up.at || a.upOff - b.upOff);
+  const main = ins.filter((one) => one.main), direct = ins.filter((one) => one.up.one);
+  const middle = main.length === 1 ? ins.indexOf(main[0]) : direct.length === 1 ? ins.indexOf(direct[0]) : (ins.length - 1) / 2;
+  const widest = Math.max(middle, ins.length - 1 - middle), room = Math.min(node.left, node.right) - 8;
+  const step = node.one.round ? 0 : Math.min(NEAR, room / Math.max(1, widest));
+  ins.forEach((one, at) => (one.lowOff = (at - middle) * step));
+  for (const one of ins) if (one.edge.flipped) one.lowOff += rowOffset(node.one, one.edge, false);
+}
+
+// Wires of a row leave to the side of their box and go on in a column there; for LR they leave straight.
+function rowOffset(view, edge, turned) {
+  if (edge.row === null || !view.rows?.[edge.row] || edge.a !== view) return 0;
+  const row = view.rows[edge.row];
+  return turned ? row.y : view.w / 2 + 8 + 6 * (view.rows.length - 1 - edge.row);
+}
+
+// Rows one below another, with gaps that grow with how far their wires have to go across.
+function setRows(level, turned) {
+  let along = 0;
+  level.rows = level.layers.map((layer, rank) => {
+    const size = Math.max(0, ...layer.map((node) => node.along));
+    if (rank > 0) along += gapAbove(layer, level.layers[rank - 1]);
+    const row = { start: along, end: along + size };
+    for (const node of layer) node.start = along + (size - node.along) / 2;
+    along += size;
+    return row;
+  });
+  level.length = along;
+  level.low = Math.min(0, ...level.nodes.map((node) => node.x - node.left));
+  level.high = Math.max(0, ...level.nodes.map((node) => node.x + node.right));
+  if (level.nodes.length) {
+    level.low = Math.min(...level.nodes.map((node) => node.x - node.left));
+    level.high = Math.max(...level.nodes.map((node) => node.x + node.right));
+  }
+}
+
+function gapAbove(layer, above) {
+  const shifts = layer.flatMap((node) => node.ups.map((one) => Math.abs(one.up.x + one.upOff - node.x - one.lowOff)));
+  const far = Math.max(0, ...shifts), ports = [...layer, ...above].some((node) => node.one?.port);
+  return (ports ? 13 : 20) + (far > 1 ? Math.min(44, 8 + far * 0.1) : 0);
+}
