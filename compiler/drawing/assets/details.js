@@ -4,7 +4,7 @@ const KEYS = [
   ["click", "a box: its details; a folded box or the name of a frame: open or fold; × n: all items of a run"],
   ["Enter", "the same for what has the focus (Tab moves it); r: all items of the run; i: details of a frame"],
   ["drag, arrows", "move"], ["wheel, pinch, + −", "zoom"], ["f or 0", "all of it"], ["/", "search"],
-  ["[ ]", "one level less, one level more"], ["{ }", "fold all, unfold all"], ["d", "turn the direction"],
+  ["[ ]", "one level less, one level more"], ["{ }", "fold all, unfold all"], ["d", "turn the direction"], ["c", "a long chain in columns, or in one"],
   ["t", "light, dark, paper"], ["s", "the grammar"], ["Esc", "close"],
 ];
 

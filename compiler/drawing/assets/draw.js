@@ -52,7 +52,7 @@ function drawFrame(view, theme) {
   if (view.kind === "run") Object.assign(border, { "stroke-dasharray": "2 4", "stroke-width": 1.2 });
   const head = { size: SMALL + 1, bold: true, y: top + HEAD / 2 + 1 };
   const name = words({ ...head, text: view.head, x: left + 18 }, theme.faint, "start");
-  const times = words({ ...head, text: view.times, x: left + 18 + textWidth(view.head, SMALL + 1, true) }, theme.ink, "start", timesLooks(view));
+  const times = words({ ...head, text: view.times, x: left + 23 + textWidth(view.head, SMALL + 1, true) }, theme.ink, "start", timesLooks(view));
   return group(view, [
     ...stack(view, theme, line, 8), make("rect", { class: "border", ...corner(view), rx: 8, ...ground, ...border }),
     make("rect", { class: "head", x: round2(left), y: round2(top), width: round2(Math.min(view.headWidth + 4, view.w)), height: HEAD, fill: "transparent" }),
@@ -132,8 +132,8 @@ function drawWire(wire, theme, turned, headed) {
 }
 
 function drawOutText(view, theme, turned) {
-  const below = view.h / 2 + (view.round && view.run ? 16 : 0);
-  const place = turned ? { x: view.x + view.w / 2 + 5, y: view.y - LABEL / 2 } : { x: view.x + 5, y: view.y + below + LABEL / 2 };
+  const below = view.h / 2 + under(view);
+  const place = turned ? { x: view.x + view.w / 2 + under(view) + 5, y: view.y - LABEL / 2 } : { x: view.x + 5, y: view.y + below + LABEL / 2 };
   return words({ text: view.outText, size: SMALL, ...place }, theme.faint, "start", { class: "label" });
 }
 

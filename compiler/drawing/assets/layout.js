@@ -2,8 +2,9 @@
 
 const RIM = 12;
 
-// Sets x, y (the middle), w, h of each view, `points` of each wire; returns the size of all.
-function layOut(seen, direction, tree) {
+// Sets x, y (the middle), w, h of each view, `points` of each wire; returns the size of all. `room` is the size of the
+// screen where long chains may be broken into columns, or null.
+function layOut(seen, direction, tree, room) {
   const turned = direction === "LR";
   for (const view of seen.views) {
     if (view.inner.length) measureHead(view);
@@ -15,6 +16,7 @@ function layOut(seen, direction, tree) {
     if (level.view) sizeFrame(level, turned);
   }
   const top = levels.get(null);
+  if (room && top.nodes.length && !tree) breakColumns(top, turned ? [room.height, room.width] : [room.width, room.height]);
   Object.assign(top, { across: -top.low, along: 0 });
   for (const level of all) placeLevel(level, levels, turned);
   for (const wire of seen.wires) wire.points = wirePoints(wire, levels, turned);
@@ -59,7 +61,7 @@ function placeLevel(level, levels, turned) {
     inside.across = node.absAcross - view.across / 2 + view.shift;
     inside.along = node.absStart + inside.lead;
   }
-  level.rowsAt = level.rows.map(({ start, end }) => ({ start: start + level.along, end: end + level.along }));
+  level.rowsAt = level.rows.map(({ start, end, column }) => ({ start: start + level.along, end: end + level.along, column }));
 }
 
 // A wire as points [across, along], in its own direction, over all the levels that it passes.
@@ -67,7 +69,7 @@ function wirePoints(wire, levels, turned) {
   if (wire.source === wire.target) return [];
   const points = [];
   for (const edge of wire.path) {
-    const found = edgePoints(edge, levels.get(levelOf(edge)), turned);
+    const found = edgePoints(edge, levels.get(levelOf(edge)));
     points.push(...(edge.flipped ? found.reverse() : found));
   }
   return points;
@@ -84,6 +86,7 @@ function edgePoints(edge, level) {
     const [up, low] = [edge.route[at], edge.route[at + 1]];
     const from = up.absAcross + one.upOff, to = low.absAcross + one.lowOff;
     points.push([from, up.absStart + up.body], [from, level.rowsAt[up.rank].end]);
+    if (level.rowsAt[up.rank].column !== level.rowsAt[low.rank].column) points.push(...turnPoints(level, from, to, up.rank, low.rank));
     points.push([to, level.rowsAt[low.rank].start], [to, low.absStart]);
     if (low.text) points.push([to, low.absStart + low.along]);
   });

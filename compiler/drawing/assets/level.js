@@ -1,7 +1,7 @@
 // One level laid out: extents of its nodes, where wires meet them, rows along the main direction, its size.
 // "Across" and "along" are x and y for TB, y and x for LR.
 
-const NEAR = 14, LABEL = 13;
+const NEAR = 14, LABEL = 13, CARDS = 6;
 
 // `turned` for LR. Sizes of open frames inside are known (`view.across`, `view.along`).
 function layLevel(level, turned, tree) {
@@ -9,7 +9,7 @@ function layLevel(level, turned, tree) {
   for (const node of level.nodes) setExtents(node, turned);
   orderLevel(level, tree);
   setOffsets(level, turned);
-  if (level.nodes.length) alignLevel(level);
+  if (level.nodes.length) alignLevel(level), straightenLevel(level);
   setRows(level, turned);
 }
 
@@ -17,14 +17,18 @@ function setExtents(node, turned) {
   const view = node.one;
   if (!view) return setDummy(node, turned);
   if (view.port) return Object.assign(node, { left: 1, right: 1, gap: 5, along: 0, body: 0 });
-  if (view.inner.length) return Object.assign(node, { left: view.across / 2, right: view.across / 2, gap: 11, along: view.along, body: view.along });
+  if (view.inner.length) return Object.assign(node, { left: view.across / 2, right: view.across / 2, gap: 11, along: view.along + under(view), body: view.along });
   const [across, along] = turned ? [view.h, view.w] : [view.w, view.h];
-  const badge = view.round && view.run ? 16 : 0;
   const text = view.outText ? textWidth(view.outText, SMALL) + 6 : 0;
   const side = across / 2, columns = turned ? 0 : columnsOf(view) * 6;
-  const right = Math.max(side + (view.loops.length ? 28 : 0) + (columns ? columns + 8 : 0), turned ? 0 : text + 2);
+  const right = Math.max(side + (view.loops.length ? 24 : 0) + (columns ? columns + 8 : 0) + (view.run ? CARDS : 0), turned ? 0 : text + 2);
   Object.assign(node, { left: turned ? Math.max(side, text ? LABEL + 2 : 0) : side, right, gap: 9, body: along });
-  node.along = along + Math.max(badge, text ? (turned ? text + 6 : LABEL) : 0);
+  node.along = along + under(view) + (text ? (turned ? text + 6 : LABEL) : 0);
+}
+
+// What stands out below or behind a view: the cards of a run, the name of one on a circle.
+function under(view) {
+  return view.run ? (view.round ? 16 : CARDS) : 0;
 }
 
 function setDummy(node, turned) {
@@ -45,21 +49,25 @@ function setOffsets(level, turned) {
       for (const one of node.ups) one.lowOff = (one.edge.flipped ? one.edge.aPort : one.edge.bPort).across;
       for (const one of node.downs) one.upOff = (one.edge.flipped ? one.edge.bPort : one.edge.aPort).across;
     } else if (node.one && !node.one.port) {
-      spreadIns(node);
-      for (const one of node.downs) one.upOff = rowOffset(node.one, one.edge, turned) + (one.edge.flipped ? NEAR : 0);
+      spreadIns(node, turned);
+      for (const one of node.downs) one.upOff = one.edge.flipped ? Math.max(0, half(node.one, turned) - 9) : rowOffset(node.one, one.edge, turned);
     }
   }
 }
 
+function half(view, turned) {
+  return (turned ? view.h : view.w) / 2;
+}
+
 // The wire that comes straight from the row above meets the middle, others stand beside it in their order.
-function spreadIns(node) {
+function spreadIns(node, turned) {
   const ins = [...node.ups].sort((a, b) => a.up.at - b.up.at || a.upOff - b.upOff);
   const main = ins.filter((one) => one.main), direct = ins.filter((one) => one.up.one);
   const middle = main.length === 1 ? ins.indexOf(main[0]) : direct.length === 1 ? ins.indexOf(direct[0]) : (ins.length - 1) / 2;
-  const widest = Math.max(middle, ins.length - 1 - middle), room = Math.min(node.left, node.right) - 8;
+  const widest = Math.max(middle, ins.length - 1 - middle), room = half(node.one, turned) - 8;
   const step = node.one.round ? 0 : Math.min(NEAR, room / Math.max(1, widest));
   ins.forEach((one, at) => (one.lowOff = (at - middle) * step));
-  for (const one of ins) if (one.edge.flipped) one.lowOff += rowOffset(node.one, one.edge, false);
+  for (const one of ins) if (one.edge.flipped) one.lowOff = rowOffset(node.one, one.edge, turned);
 }
 
 // Wires of a row leave to the side of their box and go on in a column there; for LR they leave straight.

@@ -11,7 +11,7 @@ function measureLeaf(view) {
   const notes = item.notes.flatMap((note) => wrap(note, 48, 3)).map((text) => ({ text, size: SMALL, height: PRINT, faint: true }));
   if (view.kind === "fold") notes.push({ text: counted(item.boxes.length, "box"), size: SMALL, height: PRINT, faint: true });
   const lines = [...name, ...notes];
-  const rows = item.rows.map((row) => ({ ...row, lines: wrap(row.text, 60, 3) }));
+  const rows = item.rows.map((row) => ({ ...row, weight: cut(row.weight, 16), lines: wrap(row.text, 60, 3) }));
   const wide = lines.map((line) => textWidth(line.text, line.size, line.bold));
   const rowWide = rows.flatMap((row) => row.lines.map((text) => textWidth(text, SMALL + 1) + weightWidth(rows) + 14));
   view.w = Math.max(34, ...wide, ...rowWide) + 2 * PAD;
@@ -41,11 +41,11 @@ function placeLines(view, lines, rows, heights) {
 
 function measureHead(view) {
   const { item } = view;
-  const times = view.run ? `  ${timesText(view.run)}` : "";
+  const times = view.run ? timesText(view.run) : "";
   const name = view.kind === "run" ? `${item.items.length} ${item.series ? "in series" : "side by side"}` : item.name;
-  view.head = name.length > 48 ? `${name.slice(0, 47)}…` : name;
+  view.head = cut(name, 48);
   view.times = times;
-  view.headWidth = 20 + textWidth(view.head, SMALL + 1, true) + (times ? textWidth(times, SMALL + 1, true) : 0);
+  view.headWidth = 20 + textWidth(view.head, SMALL + 1, true) + (times ? 5 + textWidth(times, SMALL + 1, true) : 0);
 }
 
 function sum(numbers) {

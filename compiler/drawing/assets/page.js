@@ -5,7 +5,7 @@ const scene = readScene(JSON.parse(document.getElementById("scene").textContent)
 const stage = document.getElementById("stage"), svg = document.getElementById("picture"), root = document.documentElement;
 const picture = make("g", { class: "view" });
 const camera = newCamera(stage, picture, () => {});
-const state = { folded: new Set(), direction: scene.direction, marked: null, seen: null };
+const state = { folded: new Set(), direction: scene.direction, marked: null, seen: null, broken: true };
 const theme = () => THEMES[root.dataset.style];
 
 function holders() {
@@ -23,7 +23,7 @@ function render(anchor = null) {
   const before = anchor && viewOf(anchor), place = before && camera.onScreen(before.x, before.y - before.h / 2);
   const focus = document.activeElement?.dataset?.id;
   state.seen = visible(scene, state.folded);
-  const size = layOut(state.seen, state.direction, scene.tree);
+  const size = layOut(state.seen, state.direction, scene.tree, state.broken ? stage.getBoundingClientRect() : null);
   Object.assign(camera, size);
   paint();
   const after = anchor && viewOf(anchor);
@@ -106,13 +106,14 @@ const actions = {
   foldAll: () => fold(new Set(holders())) && camera.fit(), unfoldAll: () => fold(new Set()) && camera.fit(), more: oneMore, less: oneLess,
   zoomIn: () => camera.zoomBy(1.25), zoomOut: () => camera.zoomBy(0.8), fit: () => camera.fit(),
   turn: () => ((state.direction = state.direction === "TB" ? "LR" : "TB"), render(), start()),
+  columns: () => ((state.broken = !state.broken), render(), start()),
   restyle: () => restyle(["light", "dark", "paper"][(["light", "dark", "paper"].indexOf(root.dataset.style) + 1) % 3]),
   source: () => scene.source && showSource(scene.source), keys: showKeys, close,
   save: () => download(fileName(scene.title), savedSvg(scene, picture, theme(), camera), "image/svg+xml"),
 };
 const KEYED = {
   "{": "foldAll", "}": "unfoldAll", "[": "less", "]": "more", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", f: "fit", 0: "fit",
-  d: "turn", t: "restyle", s: "source", "?": "keys",
+  d: "turn", c: "columns", t: "restyle", s: "source", "?": "keys",
 };
 const ARROWS = { ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
 
@@ -136,7 +137,8 @@ function start() {
   const { width, height } = stage.getBoundingClientRect(), turned = state.direction === "LR", zoom = 0.6;
   const first = state.seen.views.find((view) => !view.inner.length) ?? { x: 0, y: 0 };
   camera.zoom = zoom;
-  camera.keep(turned ? [60 * zoom + 20, height / 2] : [width / 2, 30 * zoom + 20], first.x, first.y);
+  if (turned) camera.keep([24, height / 2], 0, first.y);
+  else camera.keep([width / 2, 24], first.x, 0);
 }
 
 function act(target) {

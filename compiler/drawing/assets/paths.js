@@ -6,14 +6,14 @@ const HEAD_LENGTH = 6.5, HEAD_HALF = 3.2;
 // head the line goes all the way.
 function wirePath(wire, turned, headed) {
   const flip = ([across, along]) => (turned ? [along, across] : [across, along]);
-  if (wire.source === wire.target) return loopPath(wire.source);
+  if (wire.source === wire.target) return loopPath(wire.source, turned);
   const points = tidy(wire.points);
   const start = rowStart(wire, points, turned), target = wire.target;
   let line = start ? start.line : `M${at(flip(points[0]))}`;
   const rest = start ? points.slice(start.skip) : points;
   const round = target.round && rest.length > 1 && roundEnd(target, rest, turned);
   const end = round ? rest.length - round.used : rest.length;
-  for (let i = 1; i < end; i++) line += bend(rest[i - 1], i === rest.length - 1 && headed ? shortened(rest) : rest[i], flip);
+  for (let i = 1; i < end; i++) line += bend(rest[i - 1], i === rest.length - 1 && headed ? shortened(rest) : rest[i], rest[i + 1], flip);
   if (round) return { line: line + round.line(flip), tip: flip(round.tip), turn: flip(round.turn) };
   const [before, last] = rest.slice(-2);
   return { line, tip: flip(last), turn: flip([0, Math.sign(last[1] - before[1]) || 1]) };
@@ -32,10 +32,20 @@ function tidy(points) {
   return kept;
 }
 
-function bend([x1, y1], [x2, y2], flip) {
+function bend([x1, y1], [x2, y2, corner], next, flip) {
+  if (corner && next) {
+    const into = toward([x2, y2], [x1, y1]), out = toward([x2, y2], next);
+    return `L${at(flip(into))}Q${at(flip([x2, y2]))} ${at(flip(out))}`;
+  }
   if (Math.abs(x1 - x2) < 0.05) return `L${at(flip([x2, y2]))}`;
   const middle = (y1 + y2) / 2;
   return `C${at(flip([x1, middle]))} ${at(flip([x2, middle]))} ${at(flip([x2, y2]))}`;
+}
+
+// The point a little way from the first to the second: where the rounding of a corner begins.
+function toward([x, y], [toX, toY]) {
+  const far = Math.hypot(toX - x, toY - y) || 1, by = Math.min(7, far / 2) / far;
+  return [x + (toX - x) * by, y + (toY - y) * by];
 }
 
 function shortened(points) {
@@ -66,10 +76,14 @@ function rowStart(wire, points, turned) {
   return { skip: 0, line: `M${at([source.x + source.w / 2, y])}L${at([column - 5, y])}Q${at([column, y])} ${at([column, y + way * 5])}L${at(points[0])}` };
 }
 
-function loopPath(view) {
+// From a box to itself: beside it for TB, below it for LR, where no other wire is.
+function loopPath(view, turned) {
+  if (turned) {
+    const x = view.x + view.w / 2 - 18, y = view.y + view.h / 2;
+    return { line: `M${at([x, y])}c2,24 -26,24 -24,5`, tip: [x - 24, y], turn: [0, -1] };
+  }
   const x = view.x + view.w / 2, y = view.y;
-  const line = `M${at([x, y - 6])}C${at([x + 26, y - 16])} ${at([x + 26, y + 18])} ${at([x + 5, y + 6])}`;
-  return { line, tip: [x, y + 5], turn: [-1, -0.2] };
+  return { line: `M${at([x, y + 12])}c24,2 24,-26 5,-24`, tip: [x, y - 12], turn: [-1, 0] };
 }
 
 function at([x, y]) {

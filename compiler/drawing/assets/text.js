@@ -32,6 +32,10 @@ function wrap(text, longest = 40, most = 4) {
   return [...kept.slice(0, most - 1), `${kept[most - 1].slice(0, longest - 1)}…`];
 }
 
+function cut(text, longest) {
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+}
+
 function counted(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : noun.endsWith("x") ? "es" : "s"}`;
 }

@@ -29,8 +29,8 @@ function nameTexts(wires) {
   for (const { source, text } of wires) texts.set(source, (texts.get(source) ?? new Set()).add(text));
   for (const wire of wires) {
     const shared = texts.get(wire.source).size === 1 && wire.row === null;
-    if (shared) wire.source.outText = wire.text;
-    wire.ownText = shared || wire.source === wire.target ? "" : wire.text;
+    if (shared) wire.source.outText = cut(wire.text, 44);
+    wire.ownText = shared || wire.source === wire.target ? "" : cut(wire.text, 44);
     wire.key = `${wire.source.id} ${wire.row} ${wire.ownText}`;
     wire.path = [];
   }
