@@ -1,0 +1,181 @@
+"""A grammar as a diagram of its rules: a box for each, a row for each alternative, wires to the rules it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+from ein.compiler.drawing.rule_chances import Chances, Form, Grown, grown, mean_text
+from ein.compiler.drawing.rule_texts import Declared, declared_rule, row_text
+from ein.compiler.drawing.rule_uses import Key, Uses, uses
+from ein.compiler.drawing.scene import Box, Facts, Look, Row, Scene, Wire
+from ein.compiler.drawing.texts import type_text
+from ein.grammar.analyses.partial import OPEN
+from ein.grammar.cfg import Grammar, Limits, value_text
+from ein.grammar.diagnostics import Span, fail
+from ein.grammar.notation.printer import print_expression
+
+MOST = 40
+"""Boxes beyond which macros are left out, those used once before the others."""
+MOST_FORMS = 8
+"""Forms of a rule with parameters whose chances are told one by one."""
+LIMITS = {"parameters": "params"}
+
+
+def grammar_scene(grammar: Grammar, title: str = "", direction: str | None = None) -> Scene:
+    """The rules that the start of `grammar` comes to, and the macros they use, but for those of `std`.
+
+    `direction` is TB or LR, also for None. Raises EinError for a grammar without rules.
+    """
+    if grammar.start is None:
+        raise fail("E501", f"`{grammar.name}` has no rules to draw from", help="`ein show` takes its architectures")
+    named, left_out = _fitted(grammar, grammar.start)
+    writer = _Writer(grammar, named, grown(grammar, named.rules))
+    subtitle = " · ".join(part for part in (_ends(grammar), _limits(grammar.limits), left_out) if part)
+    items = (*map(writer.rule, named.rules), *map(writer.macro, named.macros))
+    return Scene(
+        title or _title(grammar), subtitle, writer.summary(), items, tuple(writer.wires()), direction=direction or "LR"
+    )
+
+
+def _fitted(grammar: Grammar, start: str) -> tuple[Uses, str]:
+    """What is drawn, and what to say of the macros left out."""
+    everything = uses(grammar, start)
+    choices: list[tuple[Callable[[Span], bool], str]] = [
+        (lambda place: everything.times(place) > 1, "macros used once are left out"),
+        (lambda place: False, "macros are left out"),
+    ]
+    found, words = everything, ""
+    for shown, said in choices:
+        if len(found.rules) + len(found.macros) <= MOST or not found.macros:
+            break
+        found, words = uses(grammar, start, shown), said
+    return found, words
+
+
+def _title(grammar: Grammar) -> str:
+    values = ", ".join(f"{name} = {value_text(value)}" for name, value in grammar.env.items())
+    return f"{grammar.name}({values})" if values else grammar.name
+
+
+def _ends(grammar: Grammar) -> str:
+    ends = [type_text(end) for end in (grammar.input, grammar.output) if end is not None]
+    return " -> ".join(ends)
+
+
+def _limits(limits: Limits) -> str:
+    """`modules <= 500, params <= 50M`; the limit on elements only where a file names it."""
+    said = []
+    for field in fields(limits):
+        bound = getattr(limits, field.name)
+        if bound is not None and (field.name, bound) != ("elements", Limits().elements):
+            said.append(f"{LIMITS.get(field.name, field.name)} <= {_short(bound)}")
+    return ", ".join(said)
+
+
+def _short(number: int) -> str:
+    """As the language writes it: 50M."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("K", 10**4)):
+        if number and number % size == 0:
+            return f"{number // (1000 if unit == 'K' else size)}{unit}"
+    return str(number)
+
+
+def per_cent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    grammar: Grammar
+    uses: Uses
+    grown: Grown
+
+    def rule(self, name: str) -> Box:
+        declared, chances = declared_rule(self.grammar.rules[name]), self.grown.rules[name]
+        alone = len(declared.bodies) == 1
+        rows = [
+            Row(row_text(body), "" if alone else per_cent(share), share)
+            for body, share in zip(declared.bodies, chances.shares, strict=True)
+        ]
+        start = name == self.grammar.start
+        notes = tuple(note for note in ("start" * start, declared.signature) if note)
+        said = f"used {mean_text(chances.uses)} times in the mean"
+        facts = (*_declared_facts(declared), *self._start_facts(start), *_chance_facts(name, declared, chances))
+        return self._box(name, declared, Look.RULE, notes, tuple(rows), said, facts)
+
+    def macro(self, place: Span) -> Box:
+        declared = self.uses.macros[place]
+        [body] = declared.bodies
+        notes = (declared.signature,) if declared.signature else ()
+        said = f"named {_times(self.uses.times(place))}"
+        facts = (*_declared_facts(declared), ("text", print_expression(body)))
+        return self._box(place, declared, Look.MACRO, notes, (Row(row_text(body)),), said, facts)
+
+    def _box(
+        self, key: Key, declared: Declared, look: Look, notes: tuple[str, ...], rows: tuple[Row, ...], said: str,
+        facts: Facts,
+    ) -> Box:  # fmt: skip
+        head = f"{declared.head} : {declared.signature}" if declared.signature else declared.head
+        hover = f"{look.value} {head} · {said} · {declared.place}"
+        return Box(self._id(key), declared.head, look, notes, rows, hover=hover, facts=facts)
+
+    def _id(self, key: Key) -> str:
+        return f"r{self.uses.rules.index(key)}" if isinstance(key, str) else f"m{list(self.uses.macros).index(key)}"
+
+    def _start_facts(self, start: bool) -> Facts:
+        if not start:
+            return ()
+        return (
+            ("expected modules", mean_text(self.grown.modules)),
+            ("spectral radius", f"{self.grown.radius:.3g}"),
+        )
+
+    def wires(self) -> Iterator[Wire]:
+        for name in self.uses.rules:
+            for index, body in enumerate(declared_rule(self.grammar.rules[name]).bodies):
+                yield from self._wires(name, name, index, print_expression(body))
+        for place, declared in self.uses.macros.items():
+            yield from self._wires(place, declared.head, 0, print_expression(declared.bodies[0]))
+
+    def _wires(self, key: Key, name: str, row: int, text: str) -> Iterator[Wire]:
+        for target, times in self.uses.of((key, row)).items():
+            named = target if isinstance(target, str) else self.uses.macros[target].head
+            hover = f"{name} -> {named}: {_times(times)} in `{text}`"
+            yield Wire(self._id(key), self._id(target), f"x {times}" if times > 1 else "", hover, row)
+
+    def summary(self) -> str:
+        rules = [self.grammar.rules[name] for name in self.uses.rules]
+        alternatives = sum(len(rule.alternatives) for rule in rules)
+        macros = f" and {_count(len(self.uses.macros), 'macro')}" if self.uses.macros else ""
+        return f"A grammar: {_count(len(rules), 'rule')} with {_count(alternatives, 'alternative')}{macros}, from {rules[0].name}."
+
+
+def _declared_facts(declared: Declared) -> Facts:
+    facts = (("signature", declared.signature), ("place", declared.place))
+    return tuple(fact for fact in facts if fact[1])
+
+
+def _chance_facts(name: str, declared: Declared, chances: Chances) -> Facts:
+    """The expected uses, each alternative in full with its chance, and the chances of each form."""
+    alternatives = [
+        (per_cent(share), print_expression(body)) for share, body in zip(chances.shares, declared.bodies, strict=True)
+    ]
+    forms = chances.forms if 1 < len(chances.forms) <= MOST_FORMS else ()
+    return (("expected uses", mean_text(chances.uses)), *alternatives, *(_form_fact(name, form) for form in forms))
+
+
+def _form_fact(name: str, form: Form) -> tuple[str, str]:
+    return f"{name}({', '.join(map(_value, form.values))})", ", ".join(map(per_cent, form.shares))
+
+
+def _value(value: object) -> str:
+    return "_" if value is OPEN else value_text(value)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
