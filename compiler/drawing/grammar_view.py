@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from ein.compiler.drawing.rule_chances import Chances, Form, Grown, grown, mean_text
@@ -25,17 +26,42 @@ LIMITS = {"parameters": "params"}
 def grammar_scene(grammar: Grammar, title: str = "", direction: str | None = None) -> Scene:
     """The rules that the start of `grammar` comes to, and the macros they use, but for those of `std`.
 
-    `direction` is TB or LR, also for None. Raises EinError for a grammar without rules.
+    `direction` is TB or LR; None takes what suits the size. Raises EinError for a grammar without rules.
     """
     if grammar.start is None:
         raise fail("E501", f"`{grammar.name}` has no rules to draw from", help="`ein show` takes its architectures")
     named, left_out = _fitted(grammar, grammar.start)
     writer = _Writer(grammar, named, grown(grammar, named.rules))
     subtitle = " · ".join(part for part in (_ends(grammar), _limits(grammar.limits), left_out) if part)
-    items = (*map(writer.rule, named.rules), *map(writer.macro, named.macros))
-    return Scene(
-        title or _title(grammar), subtitle, writer.summary(), items, tuple(writer.wires()), direction=direction or "LR"
-    )
+    boxes = (*map(writer.rule, named.rules), *map(writer.macro, named.macros))
+    wires = tuple(writer.wires())
+    direction = direction or _direction(boxes, wires)
+    return Scene(title or _title(grammar), subtitle, writer.summary(), boxes, wires, direction=direction)
+
+
+def _direction(boxes: Sequence[Box], wires: Sequence[Wire]) -> str:
+    """LR, unless that would be much wider than TB, going by the width of the text and the distance from the start."""
+    levels = _levels(boxes[0].id, wires)
+    width = {box.id: max(len(text) for text in (box.name, *box.notes, *(row.text for row in box.rows))) for box in boxes}
+    rows = [[width[id] for id in levels if levels[id] == level] for level in range(max(levels.values()) + 1)]
+    beside, below = sum(max(row) for row in rows), max(sum(row) for row in rows)
+    return "LR" if beside <= 1.25 * below else "TB"
+
+
+def _levels(start: str, wires: Sequence[Wire]) -> dict[str, int]:
+    """The distance of each box from the start, in wires."""
+    targets: dict[str, list[str]] = {}
+    for wire in wires:
+        targets.setdefault(wire.source, []).append(wire.target)
+    found = {start: 0}
+    waiting = deque([start])
+    while waiting:
+        box = waiting.popleft()
+        for target in targets.get(box, ()):
+            if target not in found:
+                found[target] = found[box] + 1
+                waiting.append(target)
+    return found
 
 
 def _fitted(grammar: Grammar, start: str) -> tuple[Uses, str]:
@@ -95,14 +121,19 @@ class _Writer:
         declared, chances = declared_rule(self.grammar.rules[name]), self.grown.rules[name]
         alone = len(declared.bodies) == 1
         rows = [
-            Row(row_text(body), "" if alone else per_cent(share), share)
-            for body, share in zip(declared.bodies, chances.shares, strict=True)
+            Row(f"{row_text(body)}{self._recurs(name, index)}", "" if alone else per_cent(share), share)
+            for index, (body, share) in enumerate(zip(declared.bodies, chances.shares, strict=True))
         ]
         start = name == self.grammar.start
         notes = tuple(note for note in ("start" * start, declared.signature) if note)
         said = f"used {mean_text(chances.uses)} times in the mean"
         facts = (*_declared_facts(declared), *self._start_facts(start), *_chance_facts(name, declared, chances))
         return self._box(name, declared, Look.RULE, notes, tuple(rows), said, facts)
+
+    def _recurs(self, name: str, row: int) -> str:
+        """A mark instead of a wire to the box that it leaves from, which layouts draw across its neighbours."""
+        times = self.uses.of((name, row)).get(name, 0)
+        return f" · recurs{_by(times)}" if times else ""
 
     def macro(self, place: Span) -> Box:
         declared = self.uses.macros[place]
@@ -142,7 +173,8 @@ class _Writer:
         for target, times in self.uses.of((key, row)).items():
             named = target if isinstance(target, str) else self.uses.macros[target].head
             hover = f"{name} -> {named}: {_times(times)} in `{text}`"
-            yield Wire(self._id(key), self._id(target), f"x {times}" if times > 1 else "", hover, row)
+            if target != key:
+                yield Wire(self._id(key), self._id(target), _by(times).strip(), hover, row)
 
     def summary(self) -> str:
         rules = [self.grammar.rules[name] for name in self.uses.rules]
@@ -171,6 +203,10 @@ def _form_fact(name: str, form: Form) -> tuple[str, str]:
 
 def _value(value: object) -> str:
     return "_" if value is OPEN else value_text(value)
+
+
+def _by(number: int) -> str:
+    return f" x {number}" if number > 1 else ""
 
 
 def _times(number: int) -> str:

@@ -14,7 +14,7 @@ from ein.grammar.notation.printer import print_expression, print_type
 LONGEST = 84
 """Characters of a row."""
 SHORTEST = 28
-"""Those left at least to the body of an alternative, however long its binders and guard are."""
+"""The body of an alternative that would have less beside its binders and guard takes half of the row."""
 SHORTEST_PART = 12
 """Of a part of a chain that is not shown whole."""
 
@@ -71,12 +71,14 @@ def row_text(body: s.Expr, longest: int = LONGEST) -> str:
     if not isinstance(body, s.Alternative):
         return _cut_term(body, longest)
     before, after = _binders(body), _condition(body)
-    core = s.Alternative(body.body, span=body.span)
-    room = max(SHORTEST, longest - len(before) - len(after))
-    term = _cut_term(core, room)
-    rest = max(SHORTEST, longest - len(term))
-    after = _cut(after, rest)
-    return f"{_cut(before.removesuffix(' : '), rest - len(after))} : {term}{after}" if before else f"{term}{after}"
+    room = longest - len(before) - len(after)
+    term = _cut_term(s.Alternative(body.body, span=body.span), room if room >= SHORTEST else longest // 2)
+    after = _cut(after, longest // 4)
+    return f"{_cut_binders(before, longest - len(term) - len(after))}{term}{after}"
+
+
+def _cut_binders(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{_cut(text, longest - 3)} : "
 
 
 def _binders(node: s.Alternative) -> str:
@@ -97,7 +99,7 @@ def _condition(node: s.Alternative) -> str:
 def _cut_term(node: s.Expr, longest: int) -> str:
     text = print_expression(node)
     inner = node.body if isinstance(node, s.Alternative) else node
-    if len(text) > longest and isinstance(inner, s.Sequence) and len(inner.parts) > 2:
+    if len(text) > longest and isinstance(inner, s.Sequence):
         *first, last = [print_expression(s.Sequence((part,), span=inner.span)) for part in inner.parts]
         text = _cut_chain(first, last, longest)
     return _cut(text, longest)
