@@ -42,7 +42,9 @@ def grammar_scene(grammar: Grammar, title: str = "", direction: str | None = Non
 def _direction(boxes: Sequence[Box], wires: Sequence[Wire]) -> str:
     """LR, unless that would be much wider than TB, going by the width of the text and the distance from the start."""
     levels = _levels(boxes[0].id, wires)
-    width = {box.id: max(len(text) for text in (box.name, *box.notes, *(row.text for row in box.rows))) for box in boxes}
+    width = {
+        box.id: max(len(text) for text in (box.name, *box.notes, *(row.text for row in box.rows))) for box in boxes
+    }
     rows = [[width[id] for id in levels if levels[id] == level] for level in range(max(levels.values()) + 1)]
     beside, below = sum(max(row) for row in rows), max(sum(row) for row in rows)
     return "LR" if beside <= 1.25 * below else "TB"

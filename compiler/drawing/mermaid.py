@@ -34,9 +34,16 @@ SHAPES = {
     Look.FOLDED: ("[[", "]]"),
 }
 CIRCLE = ("((", "))")
-STROKES = {"bold": "stroke-width:3px", "dashed": "stroke-dasharray:6 4", "dotted": "stroke-dasharray:2 3"}
+STROKES = {
+    "bold": {"stroke-width": "3px", "stroke-dasharray": "0"},
+    "dashed": {"stroke-dasharray": "6 4"},
+    "dotted": {"stroke-dasharray": "2 3"},
+}
 PLAIN = frozenset(" ,()=+-/·…")
 """Signs that are themselves inside of a line."""
+BLANK = "#160;"
+WIDEST_BLANK = 40
+"""Behind the name of a frame, which stands in the middle of its top: that moves it to the left of the wire there."""
 BREAK = "\u200b"
 """Has no width, and is in no text that `clean` has seen."""
 _READ_LATER = re.compile(r"\$(?=\$)|\\(?=n)|:(?=fa-)|ﬂ(?=°)|¶(?=ß)")
@@ -77,7 +84,8 @@ def _plain(char: str, index: int, line: str, points: set[int]) -> bool:
         return True
     if char == "%":
         return index > 0 and "%" not in (line[index - 1], line[index + 1 : index + 2])
-    return char in PLAIN and index > 0 and not line[:index].isdecimal()
+    numbered = char == ")" and line[:index].isdecimal()
+    return char in PLAIN and index > 0 and not numbered
 
 
 def _front(scene: Scene, theme: Theme) -> Iterator[str]:
@@ -117,8 +125,8 @@ def _items(items: Sequence[Item], theme: Theme) -> Iterator[str]:
             yield _box(item, theme)
         else:
             assert isinstance(item, Frame), "the scene is resolved"
-            name = " · ".join(part for part in (_signed(item, theme), *item.notes) if part)
-            yield f'subgraph {item.id}["{escaped(name)}"]'
+            name = " · ".join(part for part in (_signed(item, theme), *item.notes) if clean(part))
+            yield f'subgraph {item.id}["{escaped(name, LONGEST)}{BLANK * min(2 * len(name) + 4, WIDEST_BLANK)}"]'
             yield from (f"  {line}" for line in _items(item.items, theme))
             yield "end"
 
@@ -136,7 +144,7 @@ def _signed(part: Box | Frame, theme: Theme) -> str:
 
 def _wire(wire: Wire, tree: bool) -> str:
     line = "---" if tree else "-->"
-    text = f'|"{escaped(wire.text)}"|' if wire.text else ""
+    text = f'|"{escaped(wire.text)}"|' if clean(wire.text) else ""
     return f"{wire.source} {line}{text} {wire.target}"
 
 
@@ -177,7 +185,7 @@ def _look(style: Style, look: Look, theme: Theme) -> str:
 
 
 def _stroke(style: str) -> dict[str, str]:
-    return dict(STROKES[word].split(":") for word in style.split(",") if word in STROKES)
+    return {name: value for word in style.split(",") for name, value in STROKES.get(word, {}).items()}
 
 
 def _css(values: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ def _used(found: Growth) -> dict[Node, float]:
 
 def _chances(grammar: cfg.Grammar, found: Growth, used: dict[Node, float], name: str) -> Chances:
     rule = grammar.rules[name]
-    nodes = [node for node in found.alternatives if node[0] == name and found.alternatives[node]]
+    nodes = sorted((node for node, met in found.alternatives.items() if node[0] == name and met), key=_order)
     if not nodes:
         return Chances(tuple(_written(grammar, rule)), 0.0, ())
     forms = tuple(Form(node[1], _shares(found.alternatives[node], len(rule.alternatives))) for node in nodes)
@@ -74,6 +74,11 @@ def _chances(grammar: cfg.Grammar, found: Growth, used: dict[Node, float], name:
     if not isfinite(total) or not total:
         weights = [1.0] * len(nodes)
     return Chances(_mean([form.shares for form in forms], weights), total, forms)
+
+
+def _order(node: Node) -> list[tuple[bool, float, str]]:
+    """Numbers by their size, before what is no number."""
+    return [(False, each, "") if isinstance(each, int | float) else (True, 0.0, repr(each)) for each in node[1]]
 
 
 def _shares(found: Sequence[Weighed], count: int) -> tuple[float, ...]:

@@ -71,9 +71,15 @@ def row_text(body: s.Expr, longest: int = LONGEST) -> str:
     if not isinstance(body, s.Alternative):
         return _cut_term(body, longest)
     before, after = _binders(body), _condition(body)
+    term = s.Alternative(body.body, span=body.span)
+    whole = f"{before}{print_expression(term)}{after}"
+    return whole if len(whole) <= longest else _cut_alternative(before, term, after, longest)
+
+
+def _cut_alternative(before: str, node: s.Alternative, after: str, longest: int) -> str:
+    after = _cut(after, longest // 2)
     room = longest - len(before) - len(after)
-    term = _cut_term(s.Alternative(body.body, span=body.span), room if room >= SHORTEST else longest // 2)
-    after = _cut(after, longest // 4)
+    term = _cut_term(node, room if room >= SHORTEST else longest // 2)
     return f"{_cut_binders(before, longest - len(term) - len(after))}{term}{after}"
 
 
@@ -98,22 +104,23 @@ def _condition(node: s.Alternative) -> str:
 
 def _cut_term(node: s.Expr, longest: int) -> str:
     text = print_expression(node)
-    inner = node.body if isinstance(node, s.Alternative) else node
-    if len(text) > longest and isinstance(inner, s.Sequence):
-        *first, last = [print_expression(s.Sequence((part,), span=inner.span)) for part in inner.parts]
-        text = _cut_chain(first, last, longest)
-    return _cut(text, longest)
+    chain = node.body if isinstance(node, s.Alternative) else node
+    if len(text) <= longest or not isinstance(chain, s.Sequence):
+        return _cut(text, longest)
+    *parts, last = [print_expression(s.Sequence((part,), span=chain.span)) for part in chain.parts]
+    return _cut_chain(parts, f"… >> {last}", longest) or _cut(text, longest)
 
 
-def _cut_chain(parts: Sequence[str], last: str, longest: int) -> str:
-    """`a >> b >> … >> z` with as much of the parts before the last as there is room for."""
-    room = longest - len(f"… >> {last}")
-    start = " >> ".join(parts)
-    whole = max((count for count in range(1, len(parts)) if len(" >> ".join(parts[:count])) + 4 <= room), default=1)
-    shown = f"{' >> '.join(parts[:whole])} >> "
-    if room - len(shown) >= SHORTEST_PART:
-        shown = _cut(start, room).removesuffix("…")
-    return f"{shown}… >> {last}"
+def _cut_chain(parts: Sequence[str], end: str, longest: int) -> str:
+    """`a >> b >> … >> z` with as much of the parts before the last as there is room for; empty if that is too little."""
+    room = longest - len(end)
+    if room < SHORTEST_PART:
+        return ""
+    starts = ["", *(f"{' >> '.join(parts[:count])} >> " for count in range(1, len(parts) + 1))]
+    whole = max((start for start in starts if len(start) <= room), key=len)
+    if room - len(whole) < SHORTEST_PART:
+        return f"{whole}{end}"
+    return f"{_cut(starts[-1], room).removesuffix('…')}{end}"
 
 
 def _cut(text: str, longest: int) -> str:
