@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-from ein.compiler.drawing.rule_chances import Chances, Form, Grown, grown, mean_text
+from ein.compiler.drawing.rule_chances import Chances, Form, grown, mean_text
 from ein.compiler.drawing.rule_texts import Declared, declared_rule, row_text
 from ein.compiler.drawing.rule_uses import Key, Uses, uses
 from ein.compiler.drawing.scene import Box, Facts, Look, Row, Scene, Wire
@@ -31,7 +31,7 @@ def grammar_scene(grammar: Grammar, title: str = "", direction: str | None = Non
     if grammar.start is None:
         raise fail("E501", f"`{grammar.name}` has no rules to draw from", help="`ein show` takes its architectures")
     named, left_out = _fitted(grammar, grammar.start)
-    writer = _Writer(grammar, named, grown(grammar, named.rules))
+    writer = _Writer(grammar, named)
     subtitle = " · ".join(part for part in (_ends(grammar), _limits(grammar.limits), left_out) if part)
     boxes = (*map(writer.rule, named.rules), *map(writer.macro, named.macros))
     wires = tuple(writer.wires())
@@ -113,24 +113,28 @@ def per_cent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-@dataclass(frozen=True, slots=True)
 class _Writer:
-    grammar: Grammar
-    uses: Uses
-    grown: Grown
+    def __init__(self, grammar: Grammar, named: Uses) -> None:
+        self.uses = named
+        self.start = grammar.start
+        self.grown = grown(grammar, named.rules)
+        self.declared: dict[Key, Declared] = {name: declared_rule(grammar.rules[name]) for name in named.rules}
+        self.declared |= named.macros
+        self.ids: dict[Key, str] = {name: f"r{number}" for number, name in enumerate(named.rules)}
+        self.ids |= {place: f"m{number}" for number, place in enumerate(named.macros)}
 
     def rule(self, name: str) -> Box:
-        declared, chances = declared_rule(self.grammar.rules[name]), self.grown.rules[name]
+        declared, chances = self.declared[name], self.grown.rules[name]
         alone = len(declared.bodies) == 1
         rows = [
             Row(f"{row_text(body)}{self._recurs(name, index)}", "" if alone else per_cent(share), share)
             for index, (body, share) in enumerate(zip(declared.bodies, chances.shares, strict=True))
         ]
-        start = name == self.grammar.start
+        start = name == self.start
         notes = tuple(note for note in ("start" * start, declared.signature) if note)
         said = f"used {mean_text(chances.uses)} times in the mean"
         facts = (*_declared_facts(declared), *self._start_facts(start), *_chance_facts(name, declared, chances))
-        return self._box(name, declared, Look.RULE, notes, tuple(rows), said, facts)
+        return self._box(name, Look.RULE, notes, tuple(rows), said, facts)
 
     def _recurs(self, name: str, row: int) -> str:
         """A mark instead of a wire to the box that it leaves from, which layouts draw across its neighbours."""
@@ -138,23 +142,18 @@ class _Writer:
         return f" · recurs{_by(times)}" if times else ""
 
     def macro(self, place: Span) -> Box:
-        declared = self.uses.macros[place]
+        declared = self.declared[place]
         [body] = declared.bodies
         notes = (declared.signature,) if declared.signature else ()
         said = f"named {_times(self.uses.times(place))}"
         facts = (*_declared_facts(declared), ("text", print_expression(body)))
-        return self._box(place, declared, Look.MACRO, notes, (Row(row_text(body)),), said, facts)
+        return self._box(place, Look.MACRO, notes, (Row(row_text(body)),), said, facts)
 
-    def _box(
-        self, key: Key, declared: Declared, look: Look, notes: tuple[str, ...], rows: tuple[Row, ...], said: str,
-        facts: Facts,
-    ) -> Box:  # fmt: skip
+    def _box(self, key: Key, look: Look, notes: tuple[str, ...], rows: tuple[Row, ...], said: str, facts: Facts) -> Box:
+        declared = self.declared[key]
         head = f"{declared.head} : {declared.signature}" if declared.signature else declared.head
         hover = f"{look.value} {head} · {said} · {declared.place}"
-        return Box(self._id(key), declared.head, look, notes, rows, hover=hover, facts=facts)
-
-    def _id(self, key: Key) -> str:
-        return f"r{self.uses.rules.index(key)}" if isinstance(key, str) else f"m{list(self.uses.macros).index(key)}"
+        return Box(self.ids[key], declared.head, look, notes, rows, hover=hover, facts=facts)
 
     def _start_facts(self, start: bool) -> Facts:
         if not start:
@@ -165,24 +164,21 @@ class _Writer:
         )
 
     def wires(self) -> Iterator[Wire]:
-        for name in self.uses.rules:
-            for index, body in enumerate(declared_rule(self.grammar.rules[name]).bodies):
-                yield from self._wires(name, name, index, print_expression(body))
-        for place, declared in self.uses.macros.items():
-            yield from self._wires(place, declared.head, 0, print_expression(declared.bodies[0]))
+        for key, declared in self.declared.items():
+            for row, body in enumerate(declared.bodies):
+                yield from self._wires(key, row, print_expression(body))
 
-    def _wires(self, key: Key, name: str, row: int, text: str) -> Iterator[Wire]:
+    def _wires(self, key: Key, row: int, text: str) -> Iterator[Wire]:
         for target, times in self.uses.of((key, row)).items():
-            named = target if isinstance(target, str) else self.uses.macros[target].head
-            hover = f"{name} -> {named}: {_times(times)} in `{text}`"
+            hover = f"{self.declared[key].head} -> {self.declared[target].head}: {_times(times)} in `{text}`"
             if target != key:
-                yield Wire(self._id(key), self._id(target), _by(times).strip(), hover, row)
+                yield Wire(self.ids[key], self.ids[target], _by(times).strip(), hover, row)
 
     def summary(self) -> str:
-        rules = [self.grammar.rules[name] for name in self.uses.rules]
-        alternatives = sum(len(rule.alternatives) for rule in rules)
+        bodies = [self.declared[name].bodies for name in self.uses.rules]
+        rules, alternatives = _count(len(bodies), "rule"), _count(sum(map(len, bodies)), "alternative")
         macros = f" and {_count(len(self.uses.macros), 'macro')}" if self.uses.macros else ""
-        return f"A grammar: {_count(len(rules), 'rule')} with {_count(alternatives, 'alternative')}{macros}, from {rules[0].name}."
+        return f"A grammar: {rules} with {alternatives}{macros}, from {self.start}."
 
 
 def _declared_facts(declared: Declared) -> Facts:

@@ -52,7 +52,7 @@ _DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def write_mermaid(scene: Scene, *, style: str = "light") -> str:
-    """`style` is light, dark or paper. Folded frames are boxes with a double border, folded runs one item with `x n`."""
+    """`style` is light, dark or paper. A folded frame is a box with a double border, a folded run one item with `x n`."""
     if style not in THEMES:
         raise ValueError(f"style must be one of {', '.join(THEMES)}, got {style!r}")
     scene, theme = resolved(scene), THEMES[style]
@@ -111,7 +111,7 @@ def _front(scene: Scene, theme: Theme) -> Iterator[str]:
 
 
 def _title(scene: Scene) -> str:
-    """Title and subtitle without `<` and `>`: Mermaid takes tags out of titles, and has no code for these signs there."""
+    """Title and subtitle without `<` and `>`: Mermaid takes tags out of a title, and has no codes for signs there."""
     heat = "{} from {} to {}".format(*scene.heat) if scene.heat else ""
     line = " · ".join(clean(word) for word in (scene.title, scene.subtitle, heat) if word)
     line = line.replace(" <= ", " ≤ ").replace(" -> ", " → ").replace("<", "‹").replace(">", "›")
@@ -169,7 +169,7 @@ def _classes(scene: Scene, theme: Theme) -> Iterator[str]:
     for look in Look:
         if any(box.look is look for box in shown):
             yield f"classDef {_class(look)} {_look(theme.looks[look], look, theme)}"
-    parts = [*shown, *_frames(scene.items)]
+    parts: list[Box | Frame] = [*shown, *_frames(scene.items)]
     for change in Change:
         ids = [part.id for part in parts if part.change is change]
         if ids:

@@ -88,7 +88,8 @@ def _shares(found: Sequence[Weighed], count: int) -> tuple[float, ...]:
 
 def _mean(rows: Sequence[tuple[float, ...]], weights: Sequence[float]) -> tuple[float, ...]:
     total = sum(weights)
-    return tuple(sum(w * share for w, share in zip(weights, column, strict=True)) / total for column in zip(*rows))
+    columns = zip(*rows, strict=True)
+    return tuple(sum(w * share for w, share in zip(weights, column, strict=True)) / total for column in columns)
 
 
 def _written(grammar: cfg.Grammar, rule: cfg.Rule) -> list[float]:

@@ -112,7 +112,7 @@ def _cut_term(node: s.Expr, longest: int) -> str:
 
 
 def _cut_chain(parts: Sequence[str], end: str, longest: int) -> str:
-    """`a >> b >> … >> z` with as much of the parts before the last as there is room for; empty if that is too little."""
+    """`a >> b >> … >> z` with as much of the parts before the end as there is room for; empty if that is little."""
     room = longest - len(end)
     if room < SHORTEST_PART:
         return ""
