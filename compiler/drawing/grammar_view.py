@@ -103,9 +103,9 @@ def _limits(limits: Limits) -> str:
 
 def _short(number: int) -> str:
     """As the language writes it: 50M."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("K", 10**4)):
-        if number and number % size == 0:
-            return f"{number // (1000 if unit == 'K' else size)}{unit}"
+    for unit, size in (("G", 10**9), ("M", 10**6), ("K", 1000)):
+        if number >= 10_000 and number % size == 0:
+            return f"{number // size}{unit}"
     return str(number)
 
 

@@ -52,7 +52,7 @@ _DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def write_mermaid(scene: Scene, *, style: str = "light") -> str:
-    """`style` is light, dark or paper. A folded frame is a box with a double border, a folded run one item with `x n`."""
+    """`style` is light, dark or paper. A folded frame is a box with double border, a folded run one item with `x n`."""
     if style not in THEMES:
         raise ValueError(f"style must be one of {', '.join(THEMES)}, got {style!r}")
     scene, theme = resolved(scene), THEMES[style]

@@ -1,4 +1,4 @@
-"""What a diagram of a grammar shows: every rule that can be reached, alternatives with their chances, who names whom."""
+"""What a diagram of a grammar shows: every rule it comes to, alternatives with their chances, who names whom."""
 
 import re
 from math import inf
