@@ -41,9 +41,8 @@ STROKES = {
 }
 PLAIN = frozenset(" ,()=+-/·…")
 """Signs that are themselves inside of a line."""
-BLANK = "#160;"
-WIDEST_BLANK = 40
-"""Behind the name of a frame, which stands in the middle of its top: that moves it to the left of the wire there."""
+SPACE = "#8195;"
+"""An em wide; behind the name of a frame, which stands in the middle of its top, to move it off the wire there."""
 BREAK = "\u200b"
 """Has no width, and is in no text that `clean` has seen."""
 _READ_LATER = re.compile(r"\$(?=\$)|\\(?=n)|:(?=fa-)|ﬂ(?=°)|¶(?=ß)")
@@ -112,7 +111,7 @@ def _front(scene: Scene, theme: Theme) -> Iterator[str]:
 
 def _title(scene: Scene) -> str:
     """Title and subtitle without `<` and `>`: Mermaid takes tags out of a title, and has no codes for signs there."""
-    heat = "{} from {} to {}".format(*scene.heat) if scene.heat else ""
+    heat = "{}: {} to {}".format(*scene.heat) if scene.heat else ""
     line = " · ".join(clean(word) for word in (scene.title, scene.subtitle, heat) if word)
     line = line.replace(" <= ", " ≤ ").replace(" -> ", " → ").replace("<", "‹").replace(">", "›")
     line = _READ_LATER.sub(rf"\g<0>{BREAK}", line)
@@ -125,8 +124,8 @@ def _items(items: Sequence[Item], theme: Theme) -> Iterator[str]:
             yield _box(item, theme)
         else:
             assert isinstance(item, Frame), "the scene is resolved"
-            name = " · ".join(part for part in (_signed(item, theme), *item.notes) if clean(part))
-            yield f'subgraph {item.id}["{escaped(name, LONGEST)}{BLANK * min(2 * len(name) + 4, WIDEST_BLANK)}"]'
+            name = _signed(item, theme)
+            yield f'subgraph {item.id}["{escaped(name, LONGEST)}{SPACE * (len(name[:LONGEST]) // 2 + 2)}"]'
             yield from (f"  {line}" for line in _items(item.items, theme))
             yield "end"
 

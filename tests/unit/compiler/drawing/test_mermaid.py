@@ -15,13 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ein.compiler.drawing.dot import clean
+from ein.compiler.drawing.draw import Options, scene_of
 from ein.compiler.drawing.grammar_view import grammar_scene
-from ein.compiler.drawing.mermaid import BLANK, BREAK, escaped, write_mermaid
+from ein.compiler.drawing.mermaid import BREAK, SPACE, escaped, write_mermaid
 from ein.compiler.drawing.scene import Box, Change, Frame, Look, Row, Run, Scene, Wire
 from ein.compiler.drawing.theme import THEMES
+from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
+from ein.grammar.diagnostics import Source
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "draw"
+NET = """ein 1
+import std
+def unit(c, s) = conv(c, k = 3, s = s) >> batch_norm
+def basic(c)   = clone(2) >> (unit(c, 1) >> relu >> unit(c, 1) & identity) >> add >> relu
+arch net : im[3, 16, 16] -> vec[10] = unit(8, 2) >> relu >> basic(8) * 3 >> head(10)
+"""
 HOSTILE = [
     '"]; evil [label="x',
     "<script>alert(1)</script>",
@@ -149,7 +158,7 @@ def test_parts_of_a_scene() -> None:
         "n41 --> n3",
     ):
         assert line in made, line
-    assert made.count("end") == 2 and f'subgraph f1["name{BLANK * 12}"]' in made
+    assert made.count("end") == 2 and f'subgraph f1["name{SPACE * 4}"]' in made
     assert any(line.startswith('n30("name x 3') for line in made)
     assert "n41 --> n2" in made, "of two rows that differ in the text, one wire without it"
 
@@ -173,7 +182,7 @@ def test_changes_have_a_line_and_a_mark(change: Change, style: str) -> None:
 def test_heat_is_the_fill() -> None:
     scene = replace(whole(heat=1.0), heat=("parameters", "0", "2.36 M"))
     assert f"style n3 fill:{THEMES['dark'].heat[1]}" in lines(scene, "dark")
-    assert "parameters from 0 to 2.36 M" in write_mermaid(scene)
+    assert "parameters: 0 to 2.36 M" in write_mermaid(scene)
 
 
 @pytest.mark.parametrize("style", THEMES)
@@ -191,10 +200,18 @@ def test_an_unknown_style_is_refused() -> None:
         write_mermaid(whole(), style="neon")
 
 
-@pytest.mark.parametrize("name", ["einspace-grammar"])
+def scenes() -> dict[str, Scene]:
+    arch = architecture(load_grammar(Source("net.ein", NET)), "net")
+    return {
+        "einspace-grammar": grammar_scene(load_grammar("einspace")),
+        "net-graph": scene_of(arch, Options(title="net", heat="params")),
+    }
+
+
+@pytest.mark.parametrize("name", ["einspace-grammar", "net-graph"])
 def test_golden_mermaid(name: str) -> None:
     """Rewritten with EIN_REWRITE_GOLDEN=1, and then read."""
-    made = write_mermaid(grammar_scene(load_grammar("einspace")))
+    made = write_mermaid(scenes()[name])
     path = GOLDEN / f"{name}.mmd"
     if os.environ.get("EIN_REWRITE_GOLDEN"):
         path.write_text(made, "utf-8")
