@@ -22,6 +22,7 @@ LINE = "<br/>"
 WIDEST = 900
 """Pixels of a line before Mermaid breaks it; no line that we write comes to that."""
 LONGEST_TITLE = 160
+LONGEST_DESCRIPTION = 400
 SHAPES = {
     Look.BRANCHING: ("[/", "\\]"),
     Look.AGGREGATION: ("[\\", "/]"),
@@ -58,7 +59,7 @@ def write_mermaid(scene: Scene, *, style: str = "light") -> str:
     wires = list(_joined(scene.wires))
     body = [
         f"accTitle: {escaped(scene.title)}",
-        f"accDescr: {escaped(f'{scene.summary} {scene.subtitle}')}",
+        f"accDescr: {escaped(f'{scene.summary} {scene.subtitle}', LONGEST_DESCRIPTION)}",
         *_items(scene.items, theme),
         *(_wire(wire, scene.tree) for wire in wires),
         *_classes(scene, theme),
