@@ -7,7 +7,7 @@ changes one takes a `Draft` of it and gets a new graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from math import prod
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from ein.compiler.nodes import Input, Node, Output, Use
+from ein.grammar.bodies.tensors import Body
 from ein.grammar.cfg import Cost
 from ein.grammar.types import Tensor, merge
 
@@ -36,11 +37,16 @@ class Port(NamedTuple):
 class OpGraph:
     """One `Input`, one `Output`, and the uses of operators between them; not changed after it is made."""
 
-    __slots__ = ("__dict__", "_nodes", "_sources")
+    __slots__ = ("__dict__", "_nodes", "_readers", "_sources", "_targets")
 
-    def __init__(self, nodes: Mapping[int, Node], sources: Mapping[int, tuple[Port, ...]]) -> None:
+    def __init__(
+        self, nodes: Mapping[int, Node], sources: Mapping[int, tuple[Port, ...]], readers: Mapping[int, set[int]]
+    ) -> None:
+        """`readers` are the nodes that read each node."""
         self._nodes = nodes
         self._sources = sources
+        self._readers = readers
+        self._targets: dict[int, tuple[tuple[int, Port], ...]] = {}
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -54,21 +60,26 @@ class OpGraph:
 
         Raises InternalError if the wires form a cycle.
         """
-        missing = {number: len(sources) for number, sources in self._sources.items()}
+        if all([source[0] < number for number, sources in self._sources.items() for source in sources]):
+            return tuple(sorted(self._nodes))
+        return tuple(self._ordered())
+
+    def _ordered(self) -> list[int]:
+        missing = {number: len({source[0] for source in sources}) for number, sources in self._sources.items()}
         ready = [number for number, count in missing.items() if not count]
         heapify(ready)
         found = []
         while ready:
             number = heappop(ready)
             found.append(number)
-            for _, target in self.targets(number):
-                missing[target.node] -= 1
-                if not missing[target.node]:
-                    heappush(ready, target.node)
+            for reader in self._readers[number]:
+                missing[reader] -= 1
+                if not missing[reader]:
+                    heappush(ready, reader)
         if len(found) != len(self._nodes):
             left = sorted(number for number, count in missing.items() if count)
             raise InternalError(f"the operation graph has a cycle through the nodes {left[:10]}")
-        return tuple(found)
+        return found
 
     @cached_property
     def input(self) -> int:
@@ -88,7 +99,21 @@ class OpGraph:
 
     @cached_property
     def _uses(self) -> tuple[tuple[int, Use], ...]:
-        return tuple((number, node) for number, node in self.nodes() if isinstance(node, Use))
+        return tuple([(number, node) for number in self.order if isinstance(node := self._nodes[number], Use)])
+
+    @cached_property
+    def bodies(self) -> tuple[Body, ...]:
+        """What the uses compute, each body once: there are few."""
+        return tuple({id(node.applied.body): node.applied.body for _, node in self._uses}.values())
+
+    def has(self, property: Callable[[Body], object]) -> bool:
+        """Whether a body of the graph has a property."""
+        return any(map(property, self.bodies))
+
+    def having(self, property: Callable[[Body], object]) -> list[tuple[int, Use]]:
+        """The uses whose bodies have a property, in the order of `order`."""
+        found = {id(body) for body in self.bodies if property(body)}
+        return [each for each in self._uses if id(each[1].applied.body) in found] if found else []
 
     def wires(self) -> dict[int, tuple[Port, ...]]:
         """The sources of every node, all at once."""
@@ -100,22 +125,17 @@ class OpGraph:
 
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """The wires that leave a node, as (port of the node, what it feeds), by port and then target."""
-        return self._targets.get(number, ())
-
-    @cached_property
-    def _targets(self) -> dict[int, tuple[tuple[int, Port], ...]]:
-        found: dict[int, list[tuple[int, Port]]] = {}
-        for number, sources in self._sources.items():
-            for at, source in enumerate(sources):
-                found.setdefault(source.node, []).append((source.port, Port(number, at)))
-        return {number: tuple(sorted(wires)) for number, wires in found.items()}
+        found = self._targets.get(number)
+        if found is None:
+            found = self._targets[number] = _wires(number, self._readers[number], self._sources)
+        return found
 
     def type(self, port: Port) -> Tensor:
         """The tensor that a node gives at a port."""
         return self._nodes[port.node].outputs[port.port]
 
     def draft(self) -> Draft:
-        return Draft(self._nodes, self._sources)
+        return Draft(self)
 
     def to_networkx(self) -> nx.MultiDiGraph:
         """Nodes with `node` (the record), edges with `source`, `target` (ports, which are their key too) and `type`."""
@@ -132,14 +152,10 @@ class OpGraph:
 class Draft:
     """A graph while it is being built or rewritten, in place; `done` gives the graph."""
 
-    def __init__(
-        self, nodes: Mapping[int, Node] | None = None, sources: Mapping[int, tuple[Port, ...]] | None = None
-    ) -> None:
-        self._nodes = dict(nodes or {})
-        self._sources = dict(sources or {})
-        self._readers: dict[int, set[int]] = {number: set() for number in self._nodes}
-        for number, ports in self._sources.items():
-            self._connect(number, ports)
+    def __init__(self, graph: OpGraph | None = None) -> None:
+        self._nodes = {} if graph is None else dict(graph._nodes)
+        self._sources = {} if graph is None else dict(graph._sources)
+        self._readers = {} if graph is None else {number: set(each) for number, each in graph._readers.items()}
         self._next = max(self._nodes, default=-1) + 1
 
     def node(self, number: int) -> Node:
@@ -151,13 +167,7 @@ class Draft:
 
     def targets(self, number: int) -> tuple[tuple[int, Port], ...]:
         """As of a graph, and as they are now."""
-        wires = [
-            (source.port, Port(reader, at))
-            for reader in self._readers[number]
-            for at, source in enumerate(self._sources[reader])
-            if source.node == number
-        ]
-        return tuple(sorted(wires))
+        return _wires(number, self._readers[number], self._sources)
 
     def add(self, node: Node, sources: Sequence[Port] = ()) -> int:
         """The number of a new node, larger than all others."""
@@ -193,7 +203,7 @@ class Draft:
 
     def done(self) -> OpGraph:
         """The graph; the draft must not be used after it."""
-        return OpGraph(self._nodes, self._sources)
+        return OpGraph(self._nodes, self._sources, self._readers)
 
     def _is_unused(self, number: int) -> bool:
         return isinstance(self._nodes.get(number), Use) and not self._readers[number]
@@ -210,6 +220,18 @@ class Draft:
     def _remove(self, number: int) -> None:
         self._disconnect(number)
         del self._nodes[number], self._sources[number], self._readers[number]
+
+
+def _wires(
+    number: int, readers: Iterable[int], sources: Mapping[int, tuple[Port, ...]]
+) -> tuple[tuple[int, Port], ...]:
+    found = [
+        (source[1], Port(reader, at))
+        for reader in readers
+        for at, source in enumerate(sources[reader])
+        if source[0] == number
+    ]
+    return tuple(found) if len(found) < 2 else tuple(sorted(found))
 
 
 def verify(graph: OpGraph) -> None:

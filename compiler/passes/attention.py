@@ -8,6 +8,7 @@ from itertools import count
 
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
+from ein.compiler.memo import uses_any
 from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.attention_parts import Chain, chain_at
@@ -41,6 +42,8 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
 
     All are known by what their bodies do, not by their names.
     """
+    if not (graph.has(_multiplies) and graph.has(_weighs)):
+        return Rewritten(graph)
     flow = Dataflow(graph)
     found = [match for at, step in flow.uses() if step.op == "einsum" and (match := _match(flow, at)) is not None]
     if not found:
@@ -53,6 +56,9 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
             fused.add(match.last)
     draft.remove_unused()
     return Rewritten(draft.done())
+
+
+_multiplies, _weighs = uses_any("einsum"), uses_any("softmax")
 
 
 @dataclass(frozen=True, slots=True)

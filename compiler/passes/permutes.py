@@ -6,8 +6,10 @@ from typing import TypeAlias
 
 from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
+from ein.grammar.bodies.tensors import Body
 from ein.grammar.cfg import Application
 from ein.grammar.numbers import Inapplicable, Order
 from ein.grammar.types import merge
@@ -27,7 +29,7 @@ def fuse_permutes(graph: OpGraph) -> Rewritten:
     Needs: no wires between the two. A change of kind that `permute` cannot make stays as it is.
     Exact: a permutation moves elements and computes nothing.
     """
-    found = {number: axes for number, node in graph.uses() if (axes := permutation(node)) is not None}
+    found = {number: axes for number, node in graph.having(_permutes) if (axes := permutation(node)) is not None}
     if not any(graph.sources(number)[0].node in found for number in found):
         return Rewritten(graph)
     draft, changed = graph.draft(), False
@@ -45,7 +47,15 @@ def fuse_permutes(graph: OpGraph) -> Rewritten:
 
 def permutation(node: Use) -> Axes | None:
     """The order that an operator puts the axes of its input in, if it does nothing else."""
-    body = node.applied.body
+    return _order(node.applied.body)
+
+
+def _permutes(body: Body) -> bool:
+    return _order(body) is not None
+
+
+@per_body
+def _order(body: Body) -> Axes | None:
     if len(body.results) != 1 or [step.op for step in body.steps] != ["input", "permute"]:
         return None
     order: Axes = body.steps[body.results[0]].argument("order")

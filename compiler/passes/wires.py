@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ein.compiler.graph import OpGraph
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
+from ein.grammar.bodies.tensors import Body
 
 
 def remove_wires(graph: OpGraph) -> Rewritten:
@@ -20,27 +22,24 @@ def remove_wires(graph: OpGraph) -> Rewritten:
     Needs: typed ports; an operator that changes the kind of a tensor stays.
     Exact: the same operations on the same weights.
     """
-    removable = [(number, node) for number, node in graph.uses() if _routes(node)]
+    removable = [(number, node) for number, node in graph.having(_route) if _keeps_kinds(node)]
     if not removable:
         return Rewritten(graph)
     draft = graph.draft()
     for number, node in removable:
         sources = draft.sources(number)
-        draft.bypass(number, [sources[at] for at in _route(node)])
+        draft.bypass(number, [sources[at] for at in _route(node.applied.body)])
     draft.remove_unused()
     return Rewritten(draft.done())
 
 
-def _routes(node: Use) -> bool:
-    """Whether every result is one of the inputs, of the same kind."""
-    body = node.applied.body
-    if any(body.steps[result].op != "input" for result in body.results):
-        return False
-    pairs = zip(_route(node), node.outputs, strict=True)
+@per_body
+def _route(body: Body) -> tuple[int, ...]:
+    """For each result, the input that it is; none where one is computed."""
+    given = [body.steps[result] for result in body.results]
+    return tuple(step.argument("which") for step in given) if all(step.op == "input" for step in given) else ()
+
+
+def _keeps_kinds(node: Use) -> bool:
+    pairs = zip(_route(node.applied.body), node.outputs, strict=True)
     return all(node.inputs[at].kind == output.kind for at, output in pairs)
-
-
-def _route(node: Use) -> list[int]:
-    """For each result, the input that it is."""
-    body = node.applied.body
-    return [body.steps[result].argument("which") for result in body.results]

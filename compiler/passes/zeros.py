@@ -28,7 +28,7 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
     A product with zeros is left as it is, since infinite numbers and NaN make it NaN; so is all that has weights,
     which may not be finite.
     """
-    if not any(step.op == "zeros" for _, node in graph.uses() for step in node.applied.body.steps):
+    if not graph.has(_makes_zeros):
         return Rewritten(graph)
     draft, changed = graph.draft(), False
     zeros = _zeros(graph)
