@@ -30,25 +30,27 @@ def remove_idle_activations(graph: OpGraph) -> Rewritten:
     Exact: it leaves numbers as they are, NaN too. So do the derivatives: where `relu` would stop them, at a 0, what
     made the 0 stops them.
     """
-    idle = [number for number, node in graph.uses() if _may_be_idle(node)]
-    if not idle:
+    if not graph.has(_may_be_idle):
         return Rewritten(graph)
-    above: dict[Port, bool] = {}
+    above: set[Port] = set()
     instead: dict[Port, Port] = {}
-    for number, node in graph.uses():
-        given = graph.sources(number)
-        signs = [above.get(port, False) for port in given]
-        above |= {Port(number, at): sign for at, sign in enumerate(_not_below(node, signs))}
-        if number in idle and _is_idle(graph, node, source := instead.get(given[0], given[0]), signs[0]):
-            instead[Port(number, 0)] = source
+    for number, node in graph.having(_matters):
+        body, given = node.applied.body, graph.sources(number)
+        if _may_be_idle(body):
+            source = instead.get(given[0], given[0])
+            if _is_idle(graph, node, source, given[0] in above):
+                instead[Port(number, 0)] = source
+        signs = _not_below(body, [port in above for port in given])
+        above |= {Port(number, at) for at, sign in enumerate(signs) if sign}
     return Rewritten(graph) if not instead else redirected(graph, instead)
 
 
 _IDEMPOTENT = frozenset(("relu", "abs", "sign", "floor", "ceil", "round", "clamp"))
 
 
-def _may_be_idle(node: Use) -> bool:
-    return _doing(node.applied.body) is not None and node.applied.body.steps[-1].name in _IDEMPOTENT
+@per_body
+def _may_be_idle(body: Body) -> bool:
+    return _doing(body) is not None and body.steps[-1].name in _IDEMPOTENT
 
 
 @per_body
@@ -65,19 +67,24 @@ def _doing(body: Body) -> Doing | None:
 
 
 def _is_idle(graph: OpGraph, node: Use, source: Port, above: bool) -> bool:
-    if merge((graph.type(source), node.outputs[0])) is None:
-        return False
     before = graph.node(source.node)
     again = isinstance(before, Use) and _doing(before.applied.body) == _doing(node.applied.body)
-    return again or (above and node.applied.body.steps[-1].name == "relu")
+    done = again or (above and node.applied.body.steps[-1].name == "relu")
+    return done and merge((graph.type(source), node.outputs[0])) is not None
 
 
 # --- what is not below 0
 
 
-def _not_below(node: Use, given: Sequence[bool]) -> list[bool]:
-    """For each result whether no number of it is below 0."""
-    body = node.applied.body
+@per_body
+def _matters(body: Body) -> bool:
+    """Whether it may be idle, or may give numbers that are not below 0: where it is given no others."""
+    inputs = [step.argument("which") for step in body.steps if step.op == "input"]
+    return _may_be_idle(body) or any(_not_below(body, [True] * (max(inputs, default=0) + 1)))
+
+
+def _not_below(body: Body, given: Sequence[bool]) -> list[bool]:
+    """For each result whether no number of it is below 0; if so, then also where fewer inputs are."""
     signs: list[bool] = []
     for step in body.steps:
         operands = [signs[source] for source in step.inputs]

@@ -26,28 +26,31 @@ def share_common(graph: OpGraph) -> Rewritten:
     """
     known: dict[Hashable, int] = {}
     meanings: dict[Hashable, int] = {}
-    numbers: dict[int, int] = {}
+    numbers: dict[int, tuple[int, bool]] = {}
     instead: dict[Port, Port] = {}
     for number, node in graph.uses():
-        sources = tuple(instead.get(source, source) for source in graph.sources(number))
-        body = node.applied.body
-        meaning = numbers.get(id(body))
-        if meaning is None:
-            meaning = numbers[id(body)] = meanings.setdefault(_meaning(body), len(meanings))
-        kinds = tuple((type.kind, type.element) for type in node.outputs)
-        first = known.setdefault((sources, meaning, kinds, _weights(node)), number)
-        if first != number and _is_steady(body):
+        applied, sources = node.applied, graph.sources(number)
+        if instead:
+            sources = tuple([instead.get(source, source) for source in sources])
+        found = numbers.get(id(applied))
+        if found is None:
+            meaning = meanings.setdefault(_meaning(node), len(meanings))
+            found = numbers[id(applied)] = meaning, bool(node.weights)
+        meaning, keeps = found
+        first = known.setdefault((meaning, sources, node.key if keeps else None), number)
+        if first != number and _is_steady(applied.body):
             instead |= {Port(number, at): Port(first, at) for at in range(len(node.outputs))}
     return Rewritten(graph) if not instead else redirected(graph, instead)
 
 
-def _weights(node: Use) -> str | None:
-    """The key of what it keeps."""
-    return node.key if node.weights else None
+def _meaning(node: Use) -> Hashable:
+    """What a use computes, whatever its file calls it."""
+    kinds = tuple((type.kind, type.element) for type in node.outputs)
+    return kinds, _said(node.applied.body)
 
 
-def _meaning(body: Body) -> Hashable:
-    """What a body computes, whatever its file calls it."""
+@per_body
+def _said(body: Body) -> Hashable:
     steps = tuple((step.op, step.inputs, step.sizes, step.name, step.arguments, step.element) for step in body.steps)
     return steps, body.results
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ein.compiler.graph import OpGraph, Port
-from ein.compiler.nodes import Use
+from ein.compiler.memo import per_body
 from ein.compiler.passes import traced
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.passes.views import View
+from ein.grammar.bodies.tensors import Body
 
 
 def remove_detours(graph: OpGraph) -> Rewritten:
@@ -24,11 +25,11 @@ def remove_detours(graph: OpGraph) -> Rewritten:
     upsampling by 1 does not, since it also adds 0 times a neighbour.
     Exact: no number is computed, and no number is another one.
     """
-    if not any(_looks(node) for _, node in graph.uses()):
+    if not graph.has(_looks):
         return Rewritten(graph)
     known: dict[tuple[View, str, str], Port] = {}
     instead: dict[Port, Port] = {}
-    for port, view in traced.ports(graph).items():
+    for port, view in traced.repeats(graph).items():
         type = graph.type(port)
         first = known.setdefault((view, type.kind, type.element), port)
         if first != port:
@@ -51,10 +52,10 @@ def redirected(graph: OpGraph, instead: Mapping[Port, Port]) -> Rewritten:
     return Rewritten(draft.done())
 
 
-def _looks(node: Use) -> bool:
-    """Whether a result may be a view of what the node is given."""
-    steps = node.applied.body.steps
-    return any(steps[result].op in _LAST for result in node.applied.body.results)
+@per_body
+def _looks(body: Body) -> bool:
+    """Whether a result may be a view of what the body is given."""
+    return any(body.steps[result].op in _LAST for result in body.results)
 
 
 _LAST = frozenset((*traced.LOOKING, "concat", "stack", "function"))

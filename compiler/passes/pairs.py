@@ -10,7 +10,7 @@ from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.dataflow import replayed
 from ein.compiler.passes.layouts import declared, layout
-from ein.compiler.passes.rearrange import rearranging
+from ein.compiler.passes.rearrange import rearranging, row
 from ein.compiler.passes.rewritten import Rewritten, in_turn
 from ein.grammar.bodies.tensors import Step
 from ein.grammar.cfg import Applied
@@ -34,7 +34,7 @@ def join_pairs(graph: OpGraph) -> Rewritten:
 
 
 def _join_one(graph: OpGraph) -> Rewritten:
-    for number, node in graph.uses():
+    for number, node in graph.having(row):
         last = rearranging(node)
         between = _between(graph, number) if last is not None else []
         if last is None or not between:

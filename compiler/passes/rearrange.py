@@ -8,12 +8,13 @@ from itertools import count
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.made import MadeApplied
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.dataflow import replayed
 from ein.compiler.passes.layouts import declared, layout
 from ein.compiler.passes.rewritten import Rewritten, in_turn
-from ein.grammar.bodies.tensors import Step
+from ein.grammar.bodies.tensors import Body, Step
 from ein.grammar.types import Tensor
 
 
@@ -35,7 +36,7 @@ def fuse_rearrangements(graph: OpGraph) -> Rewritten:
 def _fuse(graph: OpGraph) -> Rewritten:
     found = {
         number: steps
-        for number, node in graph.uses()
+        for number, node in graph.having(row)
         if not isinstance(node.applied, MadeApplied) and (steps := rearranging(node)) is not None
     }
     pairs = [(number, graph.sources(number)[0]) for number in found]
@@ -64,12 +65,17 @@ _STEPS = frozenset(("permute", "unflatten", "flatten", "unsqueeze"))
 
 def rearranging(node: Use) -> list[Step] | None:
     """The steps of an operator of one tensor that only rearranges it."""
-    body = node.applied.body
-    if len(node.inputs) != 1 or len(body.steps) < 2 or body.results != (len(body.steps) - 1,):
-        return None
+    steps = row(node.applied.body)
+    return list(steps) if steps and len(node.inputs) == 1 else None
+
+
+@per_body
+def row(body: Body) -> tuple[Step, ...]:
+    """The steps of a body that only rearranges its first input; none of any other."""
     given, *rest = body.steps
-    in_a_row = all(step.op in _STEPS and step.inputs == (at,) for at, step in enumerate(rest))
-    return rest if in_a_row and given.op == "input" else None
+    if not rest or given.op != "input" or body.results != (len(rest),):
+        return ()
+    return tuple(rest) if all(step.op in _STEPS and step.inputs == (at,) for at, step in enumerate(rest)) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ein.compiler.graph import OpGraph, Port
@@ -26,7 +26,7 @@ class Tracer:
     def results(self, number: int, node: Use, given: Sequence[View]) -> list[View]:
         """A view for each result. What a node computes is a root of its own: (node, step)."""
         body = node.applied.body
-        if not _shows(body):
+        if not shows(body):
             return [views.whole((number, result), body.steps[result].sizes) for result in body.results]
         values: list[View] = []
         for index, step in enumerate(node.applied.body.steps):
@@ -142,7 +142,7 @@ def _grouped(view: View, order: Sequence[int], pairs: Sequence[int]) -> View:
 
 
 @per_body
-def _shows(body: Body) -> bool:
+def shows(body: Body) -> bool:
     """Whether a result may be a view of an input; the other bodies need no look at their steps."""
     given = any(body.steps[result].op == "input" for result in body.results)
     return given or any(step.op in _SHOWING or _may_be_of_one(step) for step in body.steps)
@@ -159,13 +159,36 @@ def _may_be_of_one(step: Step) -> bool:
     return step.name in _ADAPTIVE or step.name in ("F.interpolate", "F.pixel_shuffle", "F.pixel_unshuffle")
 
 
+@per_body
+def _may_repeat(body: Body) -> bool:
+    """Whether a result may be a view of an input or another result."""
+    return shows(body) or len({*body.results}) < len(body.results)
+
+
 def ports(graph: OpGraph) -> dict[Port, View]:
     """What every port shows, in the order of the nodes."""
+    return _traced(graph, graph.uses())
+
+
+def repeats(graph: OpGraph) -> dict[Port, View]:
+    """What every port shows that may show another one, and every port that those read; sources first."""
+    return _traced(graph, graph.having(_may_repeat))
+
+
+def _traced(graph: OpGraph, uses: Iterable[tuple[int, Use]]) -> dict[Port, View]:
     tracer = Tracer()
     found: dict[Port, View] = {}
-    for at, given in enumerate(graph.node(graph.input).outputs):
-        found[Port(graph.input, at)] = views.whole((graph.input, -1 - at), given.sizes)
-    for number, node in graph.uses():
-        made = tracer.results(number, node, [found[source] for source in graph.sources(number)])
+    for number, node in uses:
+        sources = graph.sources(number)
+        for source in sources:
+            if source not in found:
+                found[source] = _whole(graph, source)
+        made = tracer.results(number, node, [found[source] for source in sources])
         found |= {Port(number, port): view for port, view in enumerate(made)}
     return found
+
+
+def _whole(graph: OpGraph, port: Port) -> View:
+    node = graph.node(port.node)
+    at = node.applied.body.results[port.port] if isinstance(node, Use) else -1 - port.port
+    return views.whole((port.node, at), node.outputs[port.port].sizes)

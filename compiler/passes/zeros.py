@@ -32,19 +32,19 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
         return Rewritten(graph)
     draft, changed = graph.draft(), False
     zeros = _zeros(graph)
+    holders = {port.node for port in zeros}
     first: dict[tuple[str, tuple[int, ...], str], Port] = {}
     for number, node in graph.uses():
-        if all(Port(number, at) in zeros for at in range(len(node.outputs))):
+        sources = graph.sources(number)
+        if number in holders and all(Port(number, at) in zeros for at in range(len(node.outputs))):
             made = [
                 first.setdefault((t.kind, t.sizes, t.element), Port(number, at)) for at, t in enumerate(node.outputs)
             ]
             if all(port.node != number for port in made):
                 draft.bypass(number, made)
                 changed = True
-            continue
-        kept = [source not in zeros for source in graph.sources(number)]
-        if not all(kept) and _is_sum(node):
-            changed |= _shorten(draft, number, node, kept)
+        elif not zeros.isdisjoint(sources) and _is_sum(node):
+            changed |= _shorten(draft, number, node, [source not in zeros for source in sources])
     if not changed:
         return Rewritten(graph)
     draft.remove_unused()
@@ -95,9 +95,10 @@ def _is_sum(node: Use) -> bool:
 def _zeros(graph: OpGraph) -> set[Port]:
     found: set[Port] = set()
     for number, node in graph.uses():
-        given = [source in found for source in graph.sources(number)]
-        if not any(given) and not _makes_zeros(node.applied.body):
+        sources = graph.sources(number)
+        if found.isdisjoint(sources) and not _makes_zeros(node.applied.body):
             continue
+        given = [source in found for source in sources]
         known: list[bool] = []
         for step in node.applied.body.steps:
             operands = [known[source] for source in step.inputs]
