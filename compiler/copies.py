@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ein.compiler import copying_layers, copying_views
 from ein.compiler.copying import Copying, Joined, Layout, Many, Rule
+from ein.compiler.memo import per_body
 from ein.grammar.bodies.tensors import Body, Step
 
 RULES: Mapping[str, Rule] = {**copying_views.RULES, **copying_layers.RULES}
@@ -99,6 +100,7 @@ def of_parts(body: Body, copies: int, layout: Layout) -> Body:
     return replace(body, steps=tuple(steps), results=tuple(result + 1 for result in body.results))
 
 
+@per_body
 def parts(body: Body) -> tuple[Layout, int] | None:
     """How a body cuts its one input into equal parts, and into how many, if that is all that it does."""
     first, *rest = body.steps

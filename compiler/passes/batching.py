@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from ein.compiler.copies import RULES, parts
 from ein.compiler.copying import Layout
 from ein.compiler.graph import Draft, OpGraph, Port
+from ein.compiler.memo import per_body
 from ein.compiler.nodes import Scope, Use
 from ein.compiler.passes.batched import Batched, Made, Memory, Source, concatenation, moves
 from ein.compiler.passes.packs import Chunks, Group, Operand, Pack, Shared, Whole, find_packs
 from ein.compiler.passes.pays import MARGIN, gain, join_gain
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.weights import Moved
+from ein.grammar.bodies.tensors import Body
 from ein.grammar.types import Bundle, Tensor
 
 _PARTS, _WHOLE = ".parts", ".whole"
@@ -50,6 +52,11 @@ def batch_copies(graph: OpGraph) -> Rewritten:
         found = Rewritten(after.graph, found.weights + after.weights)
 
 
+@per_body
+def _is_copied(body: Body) -> bool:
+    return not body.starts and all(step.op in _COPIED for step in body.steps)
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What a pack becomes, and what it reads: None is what its members read apart."""
@@ -63,7 +70,7 @@ class _Round:
     def __init__(self, graph: OpGraph, memory: Memory) -> None:
         self.graph = graph
         self.memory = memory
-        self.keys = Counter(node.key for _, node in graph.uses())
+        self.keys = Counter([node.key for _, node in graph.uses()])
         self.packs = find_packs(graph, self._may)
         self.plans: dict[int, _Plan] = {}
         self.whole: dict[tuple[int, int], Port] = {}
@@ -72,7 +79,7 @@ class _Round:
 
     def _may(self, number: int, node: Use) -> bool:
         body = node.applied.body
-        if node.ties or body.starts or not all(step.op in _COPIED for step in body.steps):
+        if node.ties or not _is_copied(body):
             return False
         if node.key.endswith(_WHOLE):
             return False

@@ -66,7 +66,7 @@ class _Finding:
         """The pack of a node, and its place there."""
         self.waiting: set[int] = set()
         """What reads from packs and is in none: another round will find it changed."""
-        self.cut = {number: found[1] for number, use in graph.uses() if (found := parts(use.applied.body)) is not None}
+        self.cut = {number: len(use.outputs) for number, use in graph.having(parts)}
 
     def run(self) -> list[Pack]:
         for bucket in _alike(self.graph):
@@ -164,16 +164,24 @@ class _Finding:
         return first[0] if size == len(ports) else None
 
 
-def _alike(graph: OpGraph) -> Iterator[list[int]]:
+def _alike(graph: OpGraph) -> list[list[int]]:
     """Uses that apply the same operator to what was made alike, least deep ones first."""
     signs: dict[object, int] = {}
-    sign: dict[int, int] = {graph.input: -1}
-    depth: dict[int, int] = {graph.input: 0}
-    buckets: dict[int, list[int]] = defaultdict(list)
+    sign: dict[int, int] = {graph.input: 0}
+    given: dict[int, Sequence[object]] = {graph.input: range(len(graph.node(graph.input).outputs))}
+    reads: list[list[int]] = []
+    buckets = [[graph.input]]
     for number, node in graph.uses():
         sources = graph.sources(number)
-        read = tuple((sign[s.node], s.port if s.node == graph.input else graph.type(s)) for s in sources)
-        sign[number] = signs.setdefault((id(node.applied), read), len(signs))
-        depth[number] = 1 + max((depth[source.node] for source in sources), default=0)
-        buckets[sign[number]].append(number)
-    yield from (each for each in sorted(buckets.values(), key=lambda each: (depth[each[0]], each)) if len(each) > 1)
+        made = (id(node.applied), *[(sign[source], given[source][port]) for source, port in sources])
+        found = sign[number] = signs.setdefault(made, len(buckets))
+        given[number] = node.outputs
+        if found == len(buckets):
+            reads.append([sign[source] for source, _ in sources])
+            buckets.append([])
+        buckets[found].append(number)
+    depth = [0]
+    for read in reads:
+        depth.append(1 + max([depth[each] for each in read], default=0))
+    several = [bucket for bucket in buckets if len(bucket) > 1]
+    return sorted(several, key=lambda bucket: (depth[sign[bucket[0]]], bucket))
