@@ -44,7 +44,7 @@ PIPELINE = (
     Pass("pairs", join_pairs),
     Pass("activations", remove_idle_activations),
     Pass("common", share_common),
-    Pass("batching", batch_copies),
+    Pass("batching", batch_copies, settles=True, last=True),  # others see uses one by one
 )
 """In the order in which they run."""
 
@@ -67,17 +67,19 @@ def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = 
     weights: Moves = ()
     if checked:
         verify(graph)
-    last = [step for step in passes if step.rewrite is batch_copies]  # others see uses one by one
-    waiting = deque(step for step in passes if step not in last)
-    while waiting or last:
-        step = waiting.popleft() if waiting else last.pop()
+    made: dict[str, OpGraph] = {}
+    waiting = deque(sorted(passes, key=lambda step: step.last))
+    while waiting:
+        step = waiting.popleft()
+        if step.settles and made.get(step.name) is graph:
+            continue
         before = graph
         graph, moved = step.rewrite(before)
         if graph is before:
             continue
         weights += moved
-        waiting.extend(each for each in passes if each not in waiting and each.rewrite is not batch_copies)
-        last = [each for each in passes if each.rewrite is batch_copies]
+        made[step.name] = graph
+        waiting = deque(sorted([*waiting, *(each for each in passes if each not in waiting)], key=lambda s: s.last))
         if checked:
             verify(graph)
     return Rewritten(graph, weights)

@@ -33,6 +33,7 @@ def remove_idle_activations(graph: OpGraph) -> Rewritten:
     if not graph.has(_may_be_idle):
         return Rewritten(graph)
     above: set[Port] = set()
+    known: dict[tuple[int, tuple[bool, ...]], list[bool]] = {}
     instead: dict[Port, Port] = {}
     for number, node in graph.having(_matters):
         body, given = node.applied.body, graph.sources(number)
@@ -40,8 +41,11 @@ def remove_idle_activations(graph: OpGraph) -> Rewritten:
             source = instead.get(given[0], given[0])
             if _is_idle(graph, node, source, given[0] in above):
                 instead[Port(number, 0)] = source
-        signs = _not_below(body, [port in above for port in given])
-        above |= {Port(number, at) for at, sign in enumerate(signs) if sign}
+        signs = tuple([port in above for port in given])
+        made = known.get((id(body), signs))
+        if made is None:
+            made = known[id(body), signs] = _not_below(body, signs)
+        above.update([Port(number, at) for at, sign in enumerate(made) if sign])
     return Rewritten(graph) if not instead else redirected(graph, instead)
 
 

@@ -19,8 +19,15 @@ class Rewritten(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
+    """One that `settles` finds nothing to do on a graph that it has made: it goes on until it finds nothing.
+
+    One that is `last` waits until no other finds anything.
+    """
+
     name: str
     rewrite: Callable[[OpGraph], Rewritten]
+    settles: bool = False
+    last: bool = False
 
 
 def in_turn(one: Callable[[OpGraph], Rewritten], graph: OpGraph) -> Rewritten:

@@ -159,12 +159,6 @@ def _may_be_of_one(step: Step) -> bool:
     return step.name in _ADAPTIVE or step.name in ("F.interpolate", "F.pixel_shuffle", "F.pixel_unshuffle")
 
 
-@per_body
-def _may_repeat(body: Body) -> bool:
-    """Whether a result may be a view of an input or another result."""
-    return shows(body) or len({*body.results}) < len(body.results)
-
-
 def ports(graph: OpGraph) -> dict[Port, View]:
     """What every port shows, in the order of the nodes."""
     return _traced(graph, graph.uses())
@@ -175,6 +169,16 @@ def repeats(graph: OpGraph) -> dict[Port, View]:
     return _traced(graph, graph.having(_may_repeat))
 
 
+@per_body
+def _may_repeat(body: Body) -> bool:
+    """Whether a result may be a view of an input, or of the same as another result."""
+    from_input: list[bool] = []
+    for step in body.steps:
+        looks = step.op in _SHOWING or _may_be_of_one(step)
+        from_input.append(step.op == "input" or (looks and any(from_input[source] for source in step.inputs)))
+    return len(body.results) > 1 or from_input[body.results[0]]
+
+
 def _traced(graph: OpGraph, uses: Iterable[tuple[int, Use]]) -> dict[Port, View]:
     tracer = Tracer()
     found: dict[Port, View] = {}
@@ -182,13 +186,16 @@ def _traced(graph: OpGraph, uses: Iterable[tuple[int, Use]]) -> dict[Port, View]
         sources = graph.sources(number)
         for source in sources:
             if source not in found:
-                found[source] = _whole(graph, source)
+                found[source] = _source(graph, tracer, source)
         made = tracer.results(number, node, [found[source] for source in sources])
         found |= {Port(number, port): view for port, view in enumerate(made)}
     return found
 
 
-def _whole(graph: OpGraph, port: Port) -> View:
+def _source(graph: OpGraph, tracer: Tracer, port: Port) -> View:
+    """What a port shows that is no view of what its node reads."""
     node = graph.node(port.node)
-    at = node.applied.body.results[port.port] if isinstance(node, Use) else -1 - port.port
-    return views.whole((port.node, at), node.outputs[port.port].sizes)
+    if not isinstance(node, Use):
+        return views.whole((port.node, -1 - port.port), node.outputs[port.port].sizes)
+    given = [views.whole(at, each.sizes) for at, each in enumerate(node.inputs)]
+    return tracer.results(port.node, node, given)[port.port]

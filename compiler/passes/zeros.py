@@ -30,21 +30,21 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
     """
     if not graph.has(_makes_zeros):
         return Rewritten(graph)
+    zeros, near = _zeros(graph)
     draft, changed = graph.draft(), False
-    zeros = _zeros(graph)
-    holders = {port.node for port in zeros}
     first: dict[tuple[str, tuple[int, ...], str], Port] = {}
-    for number, node in graph.uses():
-        sources = graph.sources(number)
-        if number in holders and all(Port(number, at) in zeros for at in range(len(node.outputs))):
+    for number, node in near:
+        if all(Port(number, at) in zeros for at in range(len(node.outputs))):
             made = [
                 first.setdefault((t.kind, t.sizes, t.element), Port(number, at)) for at, t in enumerate(node.outputs)
             ]
             if all(port.node != number for port in made):
                 draft.bypass(number, made)
                 changed = True
-        elif not zeros.isdisjoint(sources) and _is_sum(node):
-            changed |= _shorten(draft, number, node, [source not in zeros for source in sources])
+            continue
+        kept = [source not in zeros for source in graph.sources(number)]
+        if not all(kept) and _is_sum(node):
+            changed |= _shorten(draft, number, node, kept)
     if not changed:
         return Rewritten(graph)
     draft.remove_unused()
@@ -92,19 +92,23 @@ def _is_sum(node: Use) -> bool:
 # --- what is known to be 0
 
 
-def _zeros(graph: OpGraph) -> set[Port]:
+def _zeros(graph: OpGraph) -> tuple[set[Port], list[tuple[int, Use]]]:
+    """The ports that are 0, and the uses that give them or read them."""
     found: set[Port] = set()
+    near: list[tuple[int, Use]] = []
+    makers = {number for number, _ in graph.having(_makes_zeros)}
     for number, node in graph.uses():
         sources = graph.sources(number)
-        if found.isdisjoint(sources) and not _makes_zeros(node.applied.body):
+        if number not in makers and found.isdisjoint(sources):
             continue
+        near.append((number, node))
         given = [source in found for source in sources]
         known: list[bool] = []
         for step in node.applied.body.steps:
             operands = [known[source] for source in step.inputs]
             known.append(given[step.argument("which")] if step.op == "input" else _is_zero(step, operands))
         found |= {Port(number, at) for at, result in enumerate(node.applied.body.results) if known[result]}
-    return found
+    return found, near
 
 
 @per_body
