@@ -7,17 +7,21 @@ weights of its own; tied copies get the same keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import COPY, Input, Output, Scope, Use
+from ein.grammar.diagnostics import EinError
 from ein.grammar.term import Copies, Let, Named, Op, Parallel, Repeated, Series, TypedTerm, Variable
 from ein.grammar.ties import check_ties
 from ein.grammar.types import Bundle, ValueType, leaves
 
 Ports: TypeAlias = tuple[Port, ...]
+
+_Task: TypeAlias = tuple[Callable[[Any], None], Any]
+"""A method of the machine, and what it is given."""
 
 
 def lower(term: TypedTerm) -> OpGraph:
@@ -25,85 +29,18 @@ def lower(term: TypedTerm) -> OpGraph:
 
     Raises EinError where places share weights that have different shapes there.
     """
-    check_ties(term)
-    return _Lowering().run(term)
-
-
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """Go on with these ports."""
-
-    ports: Ports
-
-
-@dataclass(frozen=True, slots=True)
-class _Keep:
-    """Put the result at hand aside."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Join:
-    """Go on with the last `count` results side by side."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Leave:
-    """Out of a rule or macro."""
-
-    path: tuple[Scope, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """Into one of several copies, which no rule or macro names."""
-
-    body: TypedTerm
-
-
-@dataclass(frozen=True, slots=True)
-class _Tie:
-    """From here on the keys are those that were given from the use number `first` on."""
-
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Untie:
-    """Keys as before the last `_Tie`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """The result at hand is the value of these variables, of as many ports each; go on with `ports`."""
-
-    names: tuple[tuple[str, int], ...]
-    ports: Ports
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """Variables as they were."""
-
-    variables: Mapping[str, Ports]
-
-
-_Task: TypeAlias = "TypedTerm | _Tied | _Copy | _Branch | _Keep | _Join | _Leave | _Tie | _Untie | _Name | _Scope"
-
-
-@dataclass(frozen=True, slots=True)
-class _Tied:
-    """Parts that share weights; `pieces` are the inputs of copies side by side, None is for parts in a row."""
-
-    parts: tuple[TypedTerm | _Copy, ...]
-    pieces: tuple[Ports, ...] | None
+    try:
+        return _Lowering(term).run()
+    except EinError:
+        check_ties(term)  # comes before what an operator refuses
+        raise
 
 
 @dataclass(slots=True)
 class _Lowering:
     """A machine with one value at hand (`ports`), a stack of tasks and a stack of results put aside."""
 
+    term: TypedTerm
     draft: Draft = field(default_factory=Draft)
     tasks: list[_Task] = field(default_factory=list)
     aside: list[Ports] = field(default_factory=list)
@@ -113,67 +50,64 @@ class _Lowering:
     counts: Counter[str] = field(default_factory=Counter)
     replays: list[tuple[int, int]] = field(default_factory=list)
     variables: Mapping[str, Ports] = field(default_factory=dict)
+    checked: bool = False
+    """Whether places that share weights were looked at; only where there are some."""
 
-    def run(self, term: TypedTerm) -> OpGraph:
-        given = Input(tuple(leaves(term.input)))
+    def run(self) -> OpGraph:
+        given = Input(tuple(leaves(self.term.input)))
         number = self.draft.add(given)
-        self.ports = tuple(Port(number, i) for i in range(len(given.outputs)))
-        self.tasks.append(term)
+        self.ports = _ports(number, len(given.outputs))
+        self.tasks.append((self._enter, self.term))
         while self.tasks:
-            self._step(self.tasks.pop())
-        self.draft.add(Output(tuple(leaves(term.output))), self.ports)
+            do, what = self.tasks.pop()
+            do(what)
+        self.draft.add(Output(tuple(leaves(self.term.output))), self.ports)
         return self.draft.done()
 
-    def _step(self, task: _Task) -> None:
-        match task:
-            case Op():
-                self._use(task)
-            case Named(body=body):
-                self.tasks += [_Leave(self.path), body]
-                if not task.anonymous:
-                    self.path = (*self.path, Scope(task.label))
+    # --- terms
+
+    def _enter(self, term: TypedTerm) -> None:
+        outside = self.path
+        while isinstance(term, Named):
+            if not term.anonymous:
+                self.path = (*self.path, Scope(term.label))
+            term = term.body
+        if isinstance(term, Op):
+            self._use(term)
+            self.path = outside
+            return
+        if self.path is not outside:
+            self.tasks.append((self._leave, outside))
+        self._several(term)
+
+    def _several(self, term: Series | Variable | Parallel | Let | Copies | Repeated) -> None:
+        match term:
             case Series(parts):
-                self.tasks += reversed(parts)
-            case Parallel(parts, takes):
-                self._branches(parts, self._inputs(parts, takes))
-            case Copies(body, count, tied, takes):
-                pieces = _pieces(self.ports, _members(task.input)) if takes else (self.ports,) * count
-                self._repeat((body,) * count, pieces, tied)
-            case Let():
-                self._let(task)
+                self.tasks += [(self._enter, part) for part in reversed(parts)]
             case Variable(name):
                 self.ports = self.variables[name]
-            case _Name(names, ports):
-                self._assign(names)
-                self.ports = ports
-            case _Scope(variables):
-                self.variables = variables
+            case Parallel(parts, takes):
+                self._branches([(self._enter, part) for part in parts], self._inputs(parts, takes))
+            case Let():
+                self._let(term)
+            case Copies(body, count, tied, takes):
+                pieces = _pieces(self.ports, _members(term.input)) if takes else (self.ports,) * count
+                self._repeat((body,) * count, pieces, tied)
             case Repeated(parts, tied):
+                if tied and parts[0] is not parts[-1]:
+                    self._check()
                 self._repeat(parts, None, tied)
-            case _Copy(body):
-                self.tasks += [_Leave(self.path), body]
-                self.path = (*self.path, Scope(COPY))
-            case _Tied(parts, pieces):
-                self._tie(parts, pieces)
-            case _Branch(ports):
-                self.ports = ports
-            case _Keep():
-                self.aside.append(self.ports)
-            case _Join(count):
-                self.ports = tuple(port for ports in self.aside[-count:] for port in ports)
-                del self.aside[-count:]
-            case _Leave(path):
-                self.path = path
-            case _Tie(first):
-                self.replays.append((first, len(self.keys)))
-            case _Untie():
-                self.replays.pop()
+            case _:
+                assert_never(term)
 
     def _use(self, op: Op) -> None:
-        _ = op.applied.checked_body
-        use = Use(op.application, op.applied, self._key(op.application.name), op.span, self.path)
+        applied = op.applied
+        _ = applied.checked_body
+        if applied.operator.keys:
+            self._check()
+        use = Use(op.application, applied, self._key(op.application.name), op.span, self.path)
         number = self.draft.add(use, self.ports)
-        self.ports = tuple(Port(number, i) for i in range(len(use.outputs)))
+        self.ports = _ports(number, len(use.outputs))
 
     def _key(self, name: str) -> str:
         """`conv_3`; in a tied copy the key that the same use had in the first one."""
@@ -186,6 +120,11 @@ class _Lowering:
         self.keys.append(key)
         return key
 
+    def _check(self) -> None:
+        if not self.checked:
+            check_ties(self.term)
+            self.checked = True
+
     def _inputs(self, parts: Sequence[TypedTerm], takes: tuple[bool, ...]) -> Sequence[Ports]:
         """The ports that each branch begins with."""
         wanted = [part.input for part, takes_one in zip(parts, takes, strict=True) if takes_one]
@@ -196,45 +135,86 @@ class _Lowering:
         tasks: list[_Task] = []
         for names, value in let.bindings:
             types = [value.output] if len(names) == 1 else _members(value.output)
-            counts = [sum(1 for _ in leaves(type)) for type in types]
-            tasks += [value, _Name(tuple(zip(names, counts, strict=True)), self.ports)]
-        self.tasks += [_Scope(self.variables), let.body, *reversed(tasks)]
+            counts = map(_count, types)
+            tasks += [(self._enter, value), (self._name, list(zip(names, counts, strict=True))), (self._go, self.ports)]
+        self.tasks += [(self._scope, self.variables), (self._enter, let.body), *reversed(tasks)]
 
-    def _assign(self, names: tuple[tuple[str, int], ...]) -> None:
+    def _branches(self, parts: Sequence[_Task], pieces: Sequence[Ports]) -> None:
+        self.tasks.append((self._join, len(parts)))
+        for part, piece in zip(reversed(parts), reversed(pieces), strict=True):
+            self.tasks += [(self._keep, None), part, (self._go, piece)]
+
+    def _repeat(self, parts: tuple[TypedTerm, ...], pieces: tuple[Ports, ...] | None, tied: bool) -> None:
+        """`pieces` are the inputs of copies side by side, None is for parts in a row."""
+        enter = self._copy if _is_unnamed(parts[0]) else self._enter
+        tasks: list[_Task] = [(enter, part) for part in parts]
+        if tied:
+            self._tied(tasks, pieces)
+        elif pieces is None:
+            self.tasks += reversed(tasks)
+        else:
+            self._branches(tasks, pieces)
+
+    def _tied(self, parts: Sequence[_Task], pieces: tuple[Ports, ...] | None) -> None:
+        """The first part gives the keys from here on, the others take them."""
+        tasks: list[_Task] = []
+        for at, part in enumerate(parts):
+            tied = [part] if at == 0 else [(self._tie, len(self.keys)), part, (self._untie, None)]
+            tasks += tied if pieces is None else [(self._go, pieces[at]), *tied, (self._keep, None)]
+        if pieces is not None:
+            tasks.append((self._join, len(parts)))
+        self.tasks += reversed(tasks)
+
+    # --- between them
+
+    def _go(self, ports: Ports) -> None:
+        """On with these ports."""
+        self.ports = ports
+
+    def _keep(self, _: None) -> None:
+        """Puts the result at hand aside."""
+        self.aside.append(self.ports)
+
+    def _join(self, count: int) -> None:
+        """On with the last `count` results side by side."""
+        self.ports = tuple([port for ports in self.aside[-count:] for port in ports])
+        del self.aside[-count:]
+
+    def _leave(self, path: tuple[Scope, ...]) -> None:
+        """Out of rules and macros."""
+        self.path = path
+
+    def _copy(self, body: TypedTerm) -> None:
+        """Into one of several copies, which no rule or macro names."""
+        self.tasks += [(self._leave, self.path), (self._enter, body)]
+        self.path = (*self.path, Scope(COPY))
+
+    def _tie(self, first: int) -> None:
+        """From here on the keys are those that were given from the use number `first` on."""
+        self.replays.append((first, len(self.keys)))
+
+    def _untie(self, _: None) -> None:
+        """Keys as before the last `_tie`."""
+        self.replays.pop()
+
+    def _name(self, names: Sequence[tuple[str, int]]) -> None:
+        """The result at hand is the value of these variables, of as many ports each."""
         found, first = dict(self.variables), 0
         for name, count in names:
             found[name] = self.ports[first : first + count]
             first += count
         self.variables = found
 
-    def _branches(self, parts: Sequence[TypedTerm | _Copy], pieces: Sequence[Ports]) -> None:
-        self.tasks.append(_Join(len(parts)))
-        for part, piece in zip(reversed(parts), reversed(pieces), strict=True):
-            self.tasks += [_Keep(), part, _Branch(piece)]
-
-    def _repeat(self, parts: tuple[TypedTerm | _Copy, ...], pieces: tuple[Ports, ...] | None, tied: bool) -> None:
-        if _is_unnamed(parts[0]):
-            parts = tuple(_Copy(part) for part in parts if not isinstance(part, _Copy))
-        if tied:
-            self.tasks.append(_Tied(parts, pieces))
-        elif pieces is None:
-            self.tasks += reversed(parts)
-        else:
-            self._branches(parts, pieces)
-
-    def _tie(self, parts: tuple[TypedTerm | _Copy, ...], pieces: tuple[Ports, ...] | None) -> None:
-        """The first part gives the keys from here on, the others take them."""
-        tasks: list[_Task] = []
-        for i, part in enumerate(parts):
-            branch = [] if pieces is None else [_Branch(pieces[i])]
-            keep = [] if pieces is None else [_Keep()]
-            tasks += [*branch, part, *keep] if i == 0 else [*branch, _Tie(len(self.keys)), part, _Untie(), *keep]
-        if pieces is not None:
-            tasks.append(_Join(len(parts)))
-        self.tasks += reversed(tasks)
+    def _scope(self, variables: Mapping[str, Ports]) -> None:
+        """Variables as they were."""
+        self.variables = variables
 
 
-def _is_unnamed(part: TypedTerm | _Copy) -> bool:
+def _ports(number: int, count: int) -> Ports:
+    return (Port(number, 0),) if count == 1 else tuple([Port(number, at) for at in range(count)])
+
+
+def _is_unnamed(part: TypedTerm) -> bool:
     """Whether it is several operators without a name of their own."""
     return not isinstance(part, Op | Variable) and not (isinstance(part, Named) and not part.anonymous)
 
@@ -244,11 +224,16 @@ def _members(type: ValueType) -> tuple[ValueType, ...]:
     return type.members
 
 
+def _count(type: ValueType) -> int:
+    """Of its leaves."""
+    return type.tensors if isinstance(type, Bundle) else 1
+
+
 def _pieces(ports: Ports, types: Sequence[ValueType]) -> tuple[Ports, ...]:
     """The ports cut into the leaves of each type."""
     pieces, first = [], 0
     for type in types:
-        count = sum(1 for _ in leaves(type))
+        count = _count(type)
         pieces.append(ports[first : first + count])
         first += count
     return tuple(pieces)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ein.compiler.weights import Entries, entries
 from ein.grammar.cfg import Application, Applied
 from ein.grammar.diagnostics import NOWHERE, Span
-from ein.grammar.types import Tensor, leaves
+from ein.grammar.types import Tensor, ValueType, leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +73,8 @@ class Use:
     outputs: tuple[Tensor, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(leaves(self.applied.input)))
-        object.__setattr__(self, "outputs", tuple(leaves(self.applied.output)))
+        object.__setattr__(self, "inputs", _tensors(self.applied.input))
+        object.__setattr__(self, "outputs", _tensors(self.applied.output))
 
     @property
     def text(self) -> str:
@@ -100,6 +100,10 @@ class Use:
     def ties(self) -> Entries:
         """Shapes of the parameters that have a key, by key."""
         return self.applied.ties
+
+
+def _tensors(value: ValueType) -> tuple[Tensor, ...]:
+    return (value,) if isinstance(value, Tensor) else tuple(leaves(value))
 
 
 Node: TypeAlias = Input | Output | Use
