@@ -155,7 +155,9 @@ class Draft:
     def __init__(self, graph: OpGraph | None = None) -> None:
         self._nodes = {} if graph is None else dict(graph._nodes)
         self._sources = {} if graph is None else dict(graph._sources)
-        self._readers = {} if graph is None else {number: set(each) for number, each in graph._readers.items()}
+        self._readers = {} if graph is None else dict(graph._readers)
+        self._own: set[int] = set()
+        """The nodes whose set of readers is no longer that of the graph."""
         self._next = max(self._nodes, default=-1) + 1
 
     def node(self, number: int) -> Node:
@@ -175,6 +177,7 @@ class Draft:
         self._next += 1
         self._nodes[number] = node
         self._readers[number] = set()
+        self._own.add(number)
         self._connect(number, sources)
         return number
 
@@ -193,7 +196,7 @@ class Draft:
 
     def remove_unused(self) -> None:
         """Removes the uses of operators that nothing reads, and then those that only these read."""
-        loose = [number for number in self._nodes if self._is_unused(number)]
+        loose = [number for number, readers in self._readers.items() if not readers and self._is_unused(number)]
         while loose:
             number = loose.pop()
             if number in self._nodes:
@@ -210,12 +213,19 @@ class Draft:
 
     def _connect(self, number: int, sources: Sequence[Port]) -> None:
         self._sources[number] = tuple(sources)
-        for source in sources:
-            self._readers[source.node].add(number)
+        for source, _ in sources:
+            self._readers_of(source).add(number)
 
     def _disconnect(self, number: int) -> None:
-        for source in self._sources[number]:
-            self._readers[source.node].discard(number)
+        for source, _ in self._sources[number]:
+            self._readers_of(source).discard(number)
+
+    def _readers_of(self, number: int) -> set[int]:
+        """As a set that may be changed."""
+        if number not in self._own:
+            self._own.add(number)
+            self._readers[number] = set(self._readers[number])
+        return self._readers[number]
 
     def _remove(self, number: int) -> None:
         self._disconnect(number)

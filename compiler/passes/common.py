@@ -30,7 +30,7 @@ def share_common(graph: OpGraph) -> Rewritten:
     instead: dict[Port, Port] = {}
     for number, node in graph.uses():
         applied, sources = node.applied, graph.sources(number)
-        if instead:
+        if not instead.keys().isdisjoint(sources):
             sources = tuple([instead.get(source, source) for source in sources])
         found = numbers.get(id(applied))
         if found is None:

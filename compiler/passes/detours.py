@@ -41,10 +41,9 @@ def redirected(graph: OpGraph, instead: Mapping[Port, Port]) -> Rewritten:
     """The graph with every reader of a port reading another one, without what nobody reads then."""
     draft, changed = graph.draft(), False
     for number, node in graph.nodes():
-        before = graph.sources(number)
-        after = tuple(instead.get(source, source) for source in before)
-        if after != before:
-            draft.replace(number, node, after)
+        sources = graph.sources(number)
+        if not instead.keys().isdisjoint(sources):
+            draft.replace(number, node, [instead.get(source, source) for source in sources])
             changed = True
     if not changed:
         return Rewritten(graph)

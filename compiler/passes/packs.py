@@ -167,21 +167,18 @@ class _Finding:
 def _alike(graph: OpGraph) -> list[list[int]]:
     """Uses that apply the same operator to what was made alike, least deep ones first."""
     signs: dict[object, int] = {}
-    sign: dict[int, int] = {graph.input: 0}
-    given: dict[int, Sequence[object]] = {graph.input: range(len(graph.node(graph.input).outputs))}
-    reads: list[list[int]] = []
-    buckets = [[graph.input]]
+    shown: dict[int, Sequence[object]] = {graph.input: range(-len(graph.node(graph.input).outputs), 0)}
+    """What a node gives at each port, as a sign; with the type where it gives several."""
+    depth: dict[int, int] = {graph.input: 0}
+    buckets: list[list[int]] = []
     for number, node in graph.uses():
         sources = graph.sources(number)
-        made = (id(node.applied), *[(sign[source], given[source][port]) for source, port in sources])
-        found = sign[number] = signs.setdefault(made, len(buckets))
-        given[number] = node.outputs
-        if found == len(buckets):
-            reads.append([sign[source] for source, _ in sources])
-            buckets.append([])
-        buckets[found].append(number)
-    depth = [0]
-    for read in reads:
-        depth.append(1 + max([depth[each] for each in read], default=0))
-    several = [bucket for bucket in buckets if len(bucket) > 1]
-    return sorted(several, key=lambda bucket: (depth[sign[bucket[0]]], bucket))
+        made = (id(node.applied), *[shown[source][port] for source, port in sources])
+        sign = signs.setdefault(made, len(buckets))
+        shown[number] = (sign,) if len(node.outputs) == 1 else [(sign, type) for type in node.outputs]
+        depth[number] = 1 + max([depth[source] for source, _ in sources], default=0)
+        if sign == len(buckets):
+            buckets.append([number])
+        else:
+            buckets[sign].append(number)
+    return sorted([each for each in buckets if len(each) > 1], key=lambda each: (depth[each[0]], each))

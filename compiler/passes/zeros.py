@@ -78,15 +78,20 @@ def _type(draft: Draft, port: Port) -> Tensor:
 
 def _is_sum(node: Use) -> bool:
     """Whether it adds its inputs, each once, and they are of the kind of the result."""
-    inputs = [step for step in node.applied.body.steps if step.op != "pointwise"]
-    sums = [step for step in node.applied.body.steps if step.op == "pointwise"]
+    result = node.outputs[0]
+    return _adds(node.applied.body) and all(type is result or merge((type, result)) for type in node.inputs)
+
+
+@per_body
+def _adds(body: Body) -> bool:
+    inputs = [step for step in body.steps if step.op != "pointwise"]
+    sums = [step for step in body.steps if step.op == "pointwise"]
     if len(sums) != len(inputs) - 1 or not sums or any(step.op != "input" for step in inputs):
         return False
     read = [source for step in sums for source in step.inputs]
     once = len(set(read)) == len(read) and all(step.name == "+" for step in sums)
-    last = len(node.applied.body.steps) - 1
-    alike = all(merge((type, node.outputs[0])) is not None for type in node.inputs)
-    return once and alike and node.applied.body.results == (last,) and last not in read
+    last = len(body.steps) - 1
+    return once and body.results == (last,) and last not in read
 
 
 # --- what is known to be 0
@@ -96,19 +101,28 @@ def _zeros(graph: OpGraph) -> tuple[set[Port], list[tuple[int, Use]]]:
     """The ports that are 0, and the uses that give them or read them."""
     found: set[Port] = set()
     near: list[tuple[int, Use]] = []
+    known: dict[tuple[int, tuple[bool, ...]], list[bool]] = {}
     makers = {number for number, _ in graph.having(_makes_zeros)}
     for number, node in graph.uses():
         sources = graph.sources(number)
         if number not in makers and found.isdisjoint(sources):
             continue
         near.append((number, node))
-        given = [source in found for source in sources]
-        known: list[bool] = []
-        for step in node.applied.body.steps:
-            operands = [known[source] for source in step.inputs]
-            known.append(given[step.argument("which")] if step.op == "input" else _is_zero(step, operands))
-        found |= {Port(number, at) for at, result in enumerate(node.applied.body.results) if known[result]}
+        body, given = node.applied.body, tuple([source in found for source in sources])
+        made = known.get((id(body), given))
+        if made is None:
+            made = known[id(body), given] = _results(body, given)
+        found.update([Port(number, at) for at, zero in enumerate(made) if zero])
     return found, near
+
+
+def _results(body: Body, given: Sequence[bool]) -> list[bool]:
+    """For each result whether it is known to be 0."""
+    known: list[bool] = []
+    for step in body.steps:
+        operands = [known[source] for source in step.inputs]
+        known.append(given[step.argument("which")] if step.op == "input" else _is_zero(step, operands))
+    return [known[result] for result in body.results]
 
 
 @per_body
