@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from ein.compiler.memo import names
 from ein.compiler.nodes import Input, Node, Output, Use
 from ein.grammar.bodies.tensors import Body
 from ein.grammar.cfg import Cost
@@ -105,6 +106,11 @@ class OpGraph:
     def bodies(self) -> tuple[Body, ...]:
         """What the uses compute, each body once: there are few."""
         return tuple({id(node.applied.body): node.applied.body for _, node in self._uses}.values())
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What the steps of its bodies are, and the functions and layers that they name: `einsum`, `nn.Linear`."""
+        return frozenset().union(*map(names, self.bodies))
 
     def has(self, property: Callable[[Body], object]) -> bool:
         """Whether a body of the graph has a property."""

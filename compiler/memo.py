@@ -13,16 +13,6 @@ T = TypeVar("T")
 _MOST = 4096
 
 
-def uses_any(*names: str) -> Callable[[Body], bool]:
-    """Whether a step of a body is called so, or its function or layer."""
-
-    @per_body
-    def found(body: Body) -> bool:
-        return any(step.op in names or step.name in names for step in body.steps)
-
-    return found
-
-
 def per_body(function: Callable[[Body], T]) -> Callable[[Body], T]:
     """The function, with results kept by the identity of the body; that is kept too, so that its id stays its own."""
     known: dict[int, tuple[Body, T]] = {}
@@ -39,3 +29,9 @@ def per_body(function: Callable[[Body], T]) -> Callable[[Body], T]:
         return result
 
     return kept
+
+
+@per_body
+def names(body: Body) -> frozenset[str]:
+    """What its steps are, and the functions and layers that they name."""
+    return frozenset(name for step in body.steps for name in (step.op, step.name))

@@ -8,7 +8,6 @@ from itertools import count
 
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
-from ein.compiler.memo import uses_any
 from ein.compiler.nodes import Use
 from ein.compiler.passes import views
 from ein.compiler.passes.attention_parts import Chain, chain_at
@@ -42,7 +41,7 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
 
     All are known by what their bodies do, not by their names.
     """
-    if not (graph.has(_multiplies) and graph.has(_weighs)):
+    if not {"einsum", "softmax"} <= graph.names:
         return Rewritten(graph)
     flow = Dataflow(graph)
     found = [match for at, step in flow.uses() if step.op == "einsum" and (match := _match(flow, at)) is not None]
@@ -56,9 +55,6 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
             fused.add(match.last)
     draft.remove_unused()
     return Rewritten(draft.done())
-
-
-_multiplies, _weighs = uses_any("einsum"), uses_any("softmax")
 
 
 @dataclass(frozen=True, slots=True)

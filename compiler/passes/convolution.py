@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
-from ein.compiler.passes.images import Windows, grid, is_activation, is_linear, maps, parts, unfolds, windows
+from ein.compiler.passes.images import Windows, grid, is_activation, is_linear, parts, windows
 from ein.compiler.passes.lifting import pixel_by_pixel
 from ein.compiler.passes.patches import SMALLEST
 from ein.compiler.passes.permutes import permutation
@@ -143,7 +143,7 @@ def _converted(graph: OpGraph) -> list[_Chain]:
 def _trees(graph: OpGraph) -> dict[int, list[_Chain]]:
     """By the node of windows, the chains that are all that reads them."""
     found: dict[int, list[_Chain]] = {}
-    for number, _ in graph.having(maps) if graph.has(unfolds) else ():
+    for number, _ in graph.uses() if {"F.unfold", "nn.Linear"} <= graph.names else ():
         chain = _chain(graph, number)
         if chain is not None:
             found.setdefault(chain.windows, []).append(chain)

@@ -33,7 +33,9 @@ def raise_grids(graph: OpGraph) -> Rewritten:
     image of which pixels were left out (`every`), where a convolution of 1 x 1 is slower.
     Exact: the same operations on the same numbers. A weight for each position and feature changes its axes.
     """
-    grids = {number: size for number, node in graph.having(images.unflattens) if (size := images.grid(node)) is not None}
+    if "unflatten" not in graph.names:
+        return Rewritten(graph)
+    grids = {number: size for number, node in graph.uses() if (size := images.grid(node)) is not None}
     if not grids:
         return Rewritten(graph)
     region = _Region(graph, grids, origins(graph))

@@ -9,7 +9,7 @@ from typing import Any
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Use
-from ein.compiler.passes.images import convolves, flattened, is_activation, is_convolution, is_joined, joins, parts
+from ein.compiler.passes.images import flattened, is_activation, is_convolution, is_joined, parts
 from ein.compiler.passes.lifting import pixel_by_pixel
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.weights import Entry, Moved
@@ -30,12 +30,12 @@ def group_convolutions(graph: OpGraph) -> Rewritten:
     weights that no other use has.
     Exact: the same sums. The weights are laid one behind the other.
     """
-    if not (graph.has(joins) and graph.has(convolves)):
+    if not {"part", "nn.Conv2d", "concat"} <= graph.names:
         return Rewritten(graph)
     keys = Counter(node.key for _, node in graph.uses())
     found = [
         match
-        for number, node in graph.having(joins)
+        for number, node in graph.uses()
         if is_joined(node, _channels(node)) and (match := _match(graph, number, keys)) is not None
     ]
     if not found:

@@ -9,7 +9,6 @@ from typing import Any
 
 from ein.compiler import standard
 from ein.compiler.graph import OpGraph, Port
-from ein.compiler.memo import uses_any
 from ein.compiler.nodes import Use
 from ein.compiler.passes import traced, views
 from ein.compiler.passes.layouts import declared, layout
@@ -37,13 +36,10 @@ def join_heads(graph: OpGraph) -> Rewritten:
     return in_turn(_join_one, graph)
 
 
-_stacks, _attends = uses_any("stack", "concat"), uses_any(ATTENTION)
-
-
 def _join_one(graph: OpGraph) -> Rewritten:
-    if not graph.has(_attends):
+    if ATTENTION not in graph.names or graph.names.isdisjoint(("stack", "concat")):
         return Rewritten(graph)
-    joining = [(number, node) for number, node in graph.having(_stacks) if _joins(graph, number, node)]
+    joining = [(number, node) for number, node in graph.uses() if _joins(graph, number, node)]
     if not joining:
         return Rewritten(graph)
     shown = traced.ports(graph)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ein.compiler.graph import Node
-from ein.compiler.memo import uses_any
 from ein.compiler.nodes import Use
 from ein.grammar.bodies.tensors import Step
 
@@ -33,10 +32,6 @@ class Windows:
     def features(self) -> int:
         """Of each window: channels, rows and columns, in this order."""
         return self.channels * self.k * self.k
-
-
-unfolds, unflattens = uses_any("F.unfold"), uses_any("unflatten")
-maps, convolves, joins = uses_any("nn.Linear"), uses_any("nn.Conv2d"), uses_any("concat")
 
 
 def windows(node: Node) -> Windows | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Node, Use
-from ein.compiler.passes.images import Windows, parts, unfolds, windows
+from ein.compiler.passes.images import Windows, parts, windows
 from ein.compiler.passes.permutes import permutation
 from ein.compiler.passes.rewritten import Rewritten
 from ein.grammar.cfg import Application
@@ -26,7 +26,9 @@ def cut_patches(graph: OpGraph) -> Rewritten:
     backward, on a CPU. A convolution with this stride takes up to four times as long there, by its gradient.
     Exact: elements are moved, nothing is computed.
     """
-    found = [(number, node, chain) for number, node in graph.having(unfolds) if (chain := _chain(graph, number, node))]
+    if "F.unfold" not in graph.names:
+        return Rewritten(graph)
+    found = [(number, node, chain) for number, node in graph.uses() if (chain := _chain(graph, number, node))]
     if not found:
         return Rewritten(graph)
     draft = graph.draft()

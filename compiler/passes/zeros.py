@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ein.compiler.graph import Draft, OpGraph, Port
-from ein.compiler.memo import per_body
+from ein.compiler.memo import names, per_body
 from ein.compiler.nodes import Use
 from ein.compiler.passes.rewritten import Rewritten
 from ein.compiler.passes.traced import LOOKING
@@ -28,7 +28,7 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
     A product with zeros is left as it is, since infinite numbers and NaN make it NaN; so is all that has weights,
     which may not be finite.
     """
-    if not graph.has(_makes_zeros):
+    if "zeros" not in graph.names:
         return Rewritten(graph)
     zeros, near = _zeros(graph)
     draft, changed = graph.draft(), False
@@ -102,7 +102,7 @@ def _zeros(graph: OpGraph) -> tuple[set[Port], list[tuple[int, Use]]]:
     found: set[Port] = set()
     near: list[tuple[int, Use]] = []
     known: dict[tuple[int, tuple[bool, ...]], list[bool]] = {}
-    makers = {number for number, _ in graph.having(_makes_zeros)}
+    makers = {number for number, _ in graph.having(lambda body: "zeros" in names(body))}
     for number, node in graph.uses():
         sources = graph.sources(number)
         if number not in makers and found.isdisjoint(sources):
@@ -123,11 +123,6 @@ def _results(body: Body, given: Sequence[bool]) -> list[bool]:
         operands = [known[source] for source in step.inputs]
         known.append(given[step.argument("which")] if step.op == "input" else _is_zero(step, operands))
     return [known[result] for result in body.results]
-
-
-@per_body
-def _makes_zeros(body: Body) -> bool:
-    return any(step.op == "zeros" for step in body.steps)
 
 
 _AT_ZERO = frozenset(
