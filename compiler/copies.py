@@ -46,7 +46,7 @@ def joined(body: Body, copies: int, layout: Layout) -> Body | None:
     A sum of all of them becomes a sum along the axis of the copies, and so on; None where nothing is known to do.
     """
     inputs = [step for step in body.steps if step.op == "input"]
-    if len(inputs) != copies or [step.argument("which") for step in inputs] != list(range(copies)):
+    if [step.argument("which") for step in inputs] != list(range(copies)) or len(body.steps) == copies:
         return None
     made = Copying(body, copies, (layout,), RULES)
     whole = made.many(inputs[0], layout, inputs[0], ())

@@ -107,9 +107,12 @@ class OpGraph:
         """What the uses compute, each body once: there are few."""
         return tuple({id(node.applied.body): node.applied.body for _, node in self._uses}.values())
 
+    def names(self, *wanted: str) -> bool:
+        """Whether its bodies have steps of all these names: `einsum`, `nn.Linear`."""
+        return self._names.issuperset(wanted)
+
     @cached_property
-    def names(self) -> frozenset[str]:
-        """What the steps of its bodies are, and the functions and layers that they name: `einsum`, `nn.Linear`."""
+    def _names(self) -> frozenset[str]:
         return frozenset().union(*map(names, self.bodies))
 
     def has(self, property: Callable[[Body], object]) -> bool:

@@ -68,18 +68,21 @@ def optimise(graph: OpGraph, passes: Sequence[Pass] = PIPELINE, checked: bool = 
     if checked:
         verify(graph)
     made: dict[str, OpGraph] = {}
-    waiting = deque(sorted(passes, key=lambda step: step.last))
+    waiting = _in_turn(passes)
     while waiting:
-        step = waiting.popleft()
+        step, before = waiting.popleft(), graph
         if step.settles and made.get(step.name) is graph:
             continue
-        before = graph
         graph, moved = step.rewrite(before)
         if graph is before:
             continue
         weights += moved
         made[step.name] = graph
-        waiting = deque(sorted([*waiting, *(each for each in passes if each not in waiting)], key=lambda s: s.last))
+        waiting = _in_turn([*waiting, *(each for each in passes if each not in waiting)])
         if checked:
             verify(graph)
     return Rewritten(graph, weights)
+
+
+def _in_turn(passes: Sequence[Pass]) -> deque[Pass]:
+    return deque(sorted(passes, key=lambda step: step.last))

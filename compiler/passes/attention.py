@@ -41,7 +41,7 @@ def fuse_attention(graph: OpGraph) -> Rewritten:
 
     All are known by what their bodies do, not by their names.
     """
-    if not {"einsum", "softmax"} <= graph.names:
+    if not graph.names("einsum", "softmax"):
         return Rewritten(graph)
     flow = Dataflow(graph)
     found = [match for at, step in flow.uses() if step.op == "einsum" and (match := _match(flow, at)) is not None]

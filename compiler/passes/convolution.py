@@ -42,6 +42,8 @@ def fuse_convolutions(graph: OpGraph) -> Rewritten:
 
     The operators are known by what their bodies do, not by their names.
     """
+    if not graph.names("F.unfold", "nn.Linear"):
+        return Rewritten(graph)
     found = _converted(graph)
     return _Writing(graph, graph.draft()).rewritten(found) if found else Rewritten(graph)
 
@@ -143,7 +145,7 @@ def _converted(graph: OpGraph) -> list[_Chain]:
 def _trees(graph: OpGraph) -> dict[int, list[_Chain]]:
     """By the node of windows, the chains that are all that reads them."""
     found: dict[int, list[_Chain]] = {}
-    for number, _ in graph.uses() if {"F.unfold", "nn.Linear"} <= graph.names else ():
+    for number, _ in graph.uses():
         chain = _chain(graph, number)
         if chain is not None:
             found.setdefault(chain.windows, []).append(chain)

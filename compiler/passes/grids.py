@@ -33,7 +33,7 @@ def raise_grids(graph: OpGraph) -> Rewritten:
     image of which pixels were left out (`every`), where a convolution of 1 x 1 is slower.
     Exact: the same operations on the same numbers. A weight for each position and feature changes its axes.
     """
-    if "unflatten" not in graph.names:
+    if not graph.names("unflatten"):
         return Rewritten(graph)
     grids = {number: size for number, node in graph.uses() if (size := images.grid(node)) is not None}
     if not grids:

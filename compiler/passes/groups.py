@@ -30,7 +30,7 @@ def group_convolutions(graph: OpGraph) -> Rewritten:
     weights that no other use has.
     Exact: the same sums. The weights are laid one behind the other.
     """
-    if not {"part", "nn.Conv2d", "concat"} <= graph.names:
+    if not graph.names("part", "nn.Conv2d", "concat"):
         return Rewritten(graph)
     keys = Counter(node.key for _, node in graph.uses())
     found = [

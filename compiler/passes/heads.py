@@ -37,7 +37,7 @@ def join_heads(graph: OpGraph) -> Rewritten:
 
 
 def _join_one(graph: OpGraph) -> Rewritten:
-    if ATTENTION not in graph.names or graph.names.isdisjoint(("stack", "concat")):
+    if not graph.names(ATTENTION):
         return Rewritten(graph)
     joining = [(number, node) for number, node in graph.uses() if _joins(graph, number, node)]
     if not joining:

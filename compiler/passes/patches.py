@@ -26,7 +26,7 @@ def cut_patches(graph: OpGraph) -> Rewritten:
     backward, on a CPU. A convolution with this stride takes up to four times as long there, by its gradient.
     Exact: elements are moved, nothing is computed.
     """
-    if "F.unfold" not in graph.names:
+    if not graph.names("F.unfold"):
         return Rewritten(graph)
     found = [(number, node, chain) for number, node in graph.uses() if (chain := _chain(graph, number, node))]
     if not found:

@@ -28,7 +28,7 @@ def fold_zeros(graph: OpGraph) -> Rewritten:
     A product with zeros is left as it is, since infinite numbers and NaN make it NaN; so is all that has weights,
     which may not be finite.
     """
-    if "zeros" not in graph.names:
+    if not graph.names("zeros"):
         return Rewritten(graph)
     zeros, near = _zeros(graph)
     draft, changed = graph.draft(), False
