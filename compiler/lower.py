@@ -159,7 +159,7 @@ class _Lowering:
         """The first part gives the keys from here on, the others take them."""
         tasks: list[_Task] = []
         for at, part in enumerate(parts):
-            tied = [part] if at == 0 else [(self._tie, len(self.keys)), part, (self._untie, None)]
+            tied: list[_Task] = [part] if at == 0 else [(self._tie, len(self.keys)), part, (self._untie, None)]
             tasks += tied if pieces is None else [(self._go, pieces[at]), *tied, (self._keep, None)]
         if pieces is not None:
             tasks.append((self._join, len(parts)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -60,6 +61,70 @@ def test_a_draft_leaves_its_graph_alone() -> None:
     draft.bypass(2, draft.sources(2))
     assert len(draft.done()) == len(graph) - 1
     assert to_text(graph) == before
+
+
+def edited(random: Random, graph: OpGraph) -> OpGraph:
+    """Random uses more, wires elsewhere, and nodes gone; numbers do not always grow along the wires."""
+    draft, numbers = graph.draft(), list(graph.order)
+    for at in range(30):
+        number, source = random.choice(numbers), random.choice(numbers)
+        match random.choice(("add", "replace", "bypass")):
+            case "add":
+                numbers.append(draft.add(use("relu", vec(4), f"relu_{at}"), [Port(source, 0)]))
+            case "replace" if number and number not in before(draft, source):
+                draft.replace(number, draft.node(number), [Port(source, 0)])
+            case "bypass" if number:
+                draft.bypass(number, draft.sources(number))
+                numbers.remove(number)
+    return draft.done()
+
+
+def before(draft: Draft, number: int) -> set[int]:
+    """A node and what it depends on."""
+    found = {number}
+    for source, _ in draft.sources(number):
+        found |= before(draft, source)
+    return found
+
+
+def wired(graph: OpGraph) -> list[tuple[object, ...]]:
+    return [(number, graph.sources(number), graph.targets(number)) for number in graph.order]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_drafts_of_drafts_leave_each_other_alone(seed: int) -> None:
+    random = Random(seed)
+    made: list[tuple[OpGraph, list[tuple[object, ...]]]] = []
+    graph = unfinished().done()
+    for _ in range(4):
+        graph = edited(random, graph)
+        made.append((graph, wired(graph)))
+        graph, _wires = random.choice(made)
+    for graph, wires in made:
+        assert wired(OpGraph(graph._nodes, graph._sources, graph._readers)) == wires
+        read: dict[int, list[tuple[int, Port]]] = {number: [] for number in graph.order}
+        for number in graph.order:
+            for at, source in enumerate(graph.sources(number)):
+                read[source.node].append((source.port, Port(number, at)))
+        assert all(graph.targets(number) == tuple(sorted(found)) for number, found in read.items())
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_order_takes_the_smallest_that_is_free(seed: int) -> None:
+    graph = edited(Random(seed), unfinished().done())
+    left, found = set(graph.order), list[int]()
+    while left:
+        found.append(min(each for each in left if all(source.node in found for source in graph.sources(each))))
+        left.remove(found[-1])
+    assert graph.order == tuple(found)
+
+
+def test_uses_are_found_by_their_bodies() -> None:
+    graph = graph_of("input vec[4]\narch net = linear(5) >> relu >> linear(5) >> softmax")
+    assert graph.names("nn.Linear", "softmax") and not graph.names("nn.Linear", "einsum")
+    layers = graph.having(lambda body: any(step.op == "layer" for step in body.steps))
+    assert [node.key for _, node in layers] == ["linear_1", "linear_2"]
+    assert len(graph.bodies) == len({id(node.applied.body) for _, node in graph.uses()})
 
 
 def test_unused_nodes_go_with_what_only_they_read() -> None:
