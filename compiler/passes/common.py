@@ -35,12 +35,17 @@ def share_common(graph: OpGraph) -> Rewritten:
         found = numbers.get(id(applied))
         if found is None:
             meaning = meanings.setdefault(_meaning(node), len(meanings))
-            found = numbers[id(applied)] = meaning, bool(node.weights)
+            found = numbers[id(applied)] = meaning, _keeps(node)
         meaning, keeps = found
         first = known.setdefault((meaning, sources, node.key if keeps else None), number)
         if first != number and _is_steady(applied.body):
             instead |= {Port(number, at): Port(first, at) for at in range(len(node.outputs))}
     return Rewritten(graph) if not instead else redirected(graph, instead)
+
+
+def _keeps(node: Use) -> bool:
+    """Whether it has weights, or anything else under its key."""
+    return bool(node.weights)
 
 
 def _meaning(node: Use) -> Hashable:

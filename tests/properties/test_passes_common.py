@@ -69,7 +69,7 @@ def test_common_leaves_the_rest_alone() -> None:
 
 def test_broken_common_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers that have weights of their own are taken for the same."""
-    monkeypatch.setattr(common, "_weights", lambda node: None)
+    monkeypatch.setattr(common, "_keeps", lambda node: False)
     with pytest.raises(AssertionError):
         fires(COMMON, common.share_common, without_wires)
 
