@@ -19,9 +19,10 @@ LONGEST_ROW = 88
 HEAT_STEPS = 5
 
 
-def write_dot(scene: Scene, theme: Theme) -> str:
-    """The digraph of a scene that `folding.resolved` has freed of runs and folded frames."""
-    return _Writer(scene, theme).text()
+def write_dot(scene: Scene, theme: Theme, heading: bool = True) -> str:
+    """The digraph of a scene that `folding.resolved` has freed of runs and folded frames; without `heading` it has
+    neither title nor legend."""
+    return _Writer(scene, theme).text(heading)
 
 
 def clean(text: str) -> str:
@@ -59,14 +60,13 @@ class _Writer:
         self.scene = scene
         self.theme = theme
 
-    def text(self) -> str:
+    def text(self, heading: bool) -> str:
         theme, gap = self.theme, self.theme.gap
         spaces = (0.12, 0.3) if self.scene.tree else (0.25, 0.22)
         looks = {"ordering": "out"} if self.scene.tree else {}
         graph = attributes(
-            rankdir=self.scene.direction, label=self._heading(), labelloc="t", labeljust="l", bgcolor=theme.background,
-            pad="0.15", fontcolor=theme.ink, fontname=FONT,
-            **looks, nodesep=f"{spaces[0] * gap:.2f}", ranksep=f"{spaces[1] * gap:.2f}",
+            rankdir=self.scene.direction, **({"label": self._heading()} if heading else {}), labelloc="t", labeljust="l",
+            bgcolor=theme.background, pad="0.15", fontcolor=theme.ink, fontname=FONT, **looks, nodesep=f"{spaces[0] * gap:.2f}", ranksep=f"{spaces[1] * gap:.2f}",
         )  # fmt: skip
         margin = f"{0.12 * gap:.2f},{0.06 * gap:.2f}"
         nodes = attributes(

@@ -1,33 +1,37 @@
-"""Pictures of grammars, derivations and operation graphs in all forms."""
+"""Pictures of grammars, derivations and operation graphs, in all views and forms."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from ein.compiler.drawing.derivation_view import derivation_scene
 from ein.compiler.drawing.dot import write_dot
-from ein.compiler.drawing.folding import MOST, resolved, unfolded
+from ein.compiler.drawing.folding import DEEPEST, MOST, resolved, unfolded
+from ein.compiler.drawing.grammar_view import grammar_scene
 from ein.compiler.drawing.graph_view import graph_scene
-from ein.compiler.drawing.layout import LayoutError, render
+from ein.compiler.drawing.layout import LayoutError, render_all
+from ein.compiler.drawing.mermaid import write_mermaid
+from ein.compiler.drawing.page import write_page
 from ein.compiler.drawing.scene import Scene
 from ein.compiler.drawing.svg import finished
 from ein.compiler.drawing.texts import COSTS
 from ein.compiler.drawing.theme import THEMES
+from ein.compiler.emit import emit, source_map
 from ein.compiler.graph import OpGraph
 from ein.compiler.lower import lower
+from ein.grammar.cfg import Grammar
 from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.files import derivation_text
 from ein.grammar.term import TypedTerm
 
-__all__ = ["DPI", "SUFFIXES", "VIEWS", "Drawable", "Options", "draw", "scene_of", "to_dot", "to_png", "to_svg"]
-
-Drawable: TypeAlias = "OpGraph | Derivation | TypedTerm"
-VIEWS = ("graph", "derivation")
-SUFFIXES = (".svg", ".png", ".pdf", ".dot")
+Drawable: TypeAlias = "OpGraph | Derivation | TypedTerm | Grammar"
+VIEWS = ("graph", "derivation", "grammar", "difference")
+SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd")
 DPI = 192
 """Of a PNG at scale 1: two pixels for each one of a screen at 96 dpi."""
 MAX_SCALE = 10
@@ -36,23 +40,28 @@ DIRECTIONS = ("TB", "LR")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a picture shows and how; raises ValueError for what is not one of the choices.
+    """What a picture shows and how.
 
-    `view`: graph or derivation; None is the graph. `direction`: TB (down) or LR (right); None is what suits. `style`:
-    light, dark or paper. `costs`: those of params, macs and memory that stand in the boxes; `heat`: the one that fills
-    them. `wires`: identities and clones are boxes. `unfold`: repeated parts are drawn each. `most`: boxes from which
-    frames fold. `scale`: of a PNG.
+    `view`: one of VIEWS; None is what suits. `against`: the second network of a difference. `direction`: TB (down) or
+    LR (right); None is what suits. `style`: light, dark or paper. `costs`: those of params, macs and memory that stand
+    in the boxes; `heat`: the one that fills them. `shapes`: types on the wires. `wires`: identities and clones are
+    boxes. `unfold`: repeated parts are each drawn. `depth`: frames inside each other. `most`: boxes from which frames
+    fold. `heading`: title and legend. `scale`: of a PNG. Raises ValueError for what is not one of the choices.
     """
 
     view: str | None = None
+    against: Drawable | None = None
     title: str = ""
     direction: str | None = None
     style: str = "light"
     costs: tuple[str, ...] = ("params", "macs")
     heat: str | None = None
+    shapes: bool = True
     wires: bool = False
     unfold: bool = False
+    depth: int = DEEPEST
     most: int = MOST
+    heading: bool = True
     scale: float = 1
 
     def __post_init__(self) -> None:
@@ -66,6 +75,10 @@ class Options:
             raise ValueError(f"scale must be from 0.1 to {MAX_SCALE}, got {self.scale!r}")
         if self.most < 1:
             raise ValueError(f"most must be 1 or more, got {self.most!r}")
+        if self.depth < 0:
+            raise ValueError(f"depth must be 0 or more, got {self.depth!r}")
+        if (self.view == "difference") != (self.against is not None) and self.view is not None:
+            raise ValueError("view must be difference where there is a second network (against), and only there")
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
@@ -93,63 +106,110 @@ def draw(
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {os.fspath(path)!r}")
-    scene = scene_of(what, options)
-    try:
-        data = _written(scene, options, suffix[1:])
-    except LayoutError as error:
+    [data] = drawn([what], suffix[1:], [options])
+    if isinstance(data, LayoutError):
         target = target.with_suffix(".dot")
-        data = _written(scene, options, "dot")
-        _tell(say, f"no picture, {target} holds its DOT text: {error}")
+        _tell(say, f"no picture, {target} holds its DOT text: {data}")
+        data = to_dot(what, options).encode()
     target.write_bytes(data)
     return target
 
 
+def drawn(what: Sequence[Drawable], form: str, options: Sequence[Options]) -> list[bytes | LayoutError]:
+    """Many pictures in a form: svg, png, pdf, html, dot or mmd. Only the first three need a layout, and only what
+    cannot be laid out is an error; those of one scale are laid out together."""
+    if form == "html":
+        return [_page(*each).encode() for each in zip(what, options, strict=True)]
+    scenes = [resolved(scene_of(one, each), each.depth) for one, each in zip(what, options, strict=True)]
+    pairs = list(zip(scenes, options, strict=True))
+    if form == "mmd":
+        return [write_mermaid(scene, style=each.style).encode() for scene, each in pairs]
+    dots = [write_dot(scene, THEMES[each.style], each.heading) for scene, each in pairs]
+    if form == "dot":
+        return [dot.encode() for dot in dots]
+    scale = options[0].scale if options else 1
+    made = render_all(dots, form, dpi=round(DPI * scale) if form == "png" else None)
+    if form != "svg":
+        return made
+    return [
+        data if isinstance(data, LayoutError) else finished(data.decode(), scene).encode()
+        for data, scene in zip(made, scenes, strict=True)
+    ]
+
+
+def _page(what: Drawable, options: Options) -> str:
+    scene = scene_of(what, options, lines=_torch_lines(what))
+    return write_page(scene, style=options.style, source=derivation_text(what) if isinstance(what, Derivation) else "")
+
+
 def to_dot(what: Drawable, options: Options = DEFAULT) -> str:
     """The DOT text; the same for the same network, whatever the machine."""
-    return _written(scene_of(what, options), options, "dot").decode()
+    return _one(what, "dot", options).decode()
 
 
 def to_svg(what: Drawable, options: Options = DEFAULT) -> str:
     """The SVG, with text as text. Raises `layout.LayoutError` where nothing can lay it out."""
-    return _written(scene_of(what, options), options, "svg").decode()
+    return _one(what, "svg", options).decode()
 
 
 def to_png(what: Drawable, options: Options = DEFAULT) -> bytes:
     """The PNG at `scale` * DPI. Raises `layout.LayoutError` where nothing can lay it out."""
-    return _written(scene_of(what, options), options, "png")
+    return _one(what, "png", options)
 
 
-def scene_of(what: Drawable, options: Options = DEFAULT) -> Scene:
-    """The picture before it is written in a form."""
-    scene = _scene(what, options)
+def _one(what: Drawable, form: str, options: Options) -> bytes:
+    [data] = drawn([what], form, [options])
+    if isinstance(data, LayoutError):
+        raise data
+    return data
+
+
+def scene_of(what: Drawable, options: Options = DEFAULT, *, lines: Mapping[int, str] | None = None) -> Scene:
+    """The picture before it is written in a form; `lines` are the torch source behind nodes of its graph."""
+    scene = _scene(what, options, lines)
     return unfolded(scene) if options.unfold else scene
 
 
-def _scene(what: Drawable, options: Options) -> Scene:
-    if isinstance(what, OpGraph) and options.view == "derivation":
-        raise ValueError("view must be graph for an operation graph, which no longer has its derivation")
+def _scene(what: Drawable, options: Options, lines: Mapping[int, str] | None) -> Scene:
+    if isinstance(what, Grammar):
+        if options.view not in (None, "grammar"):
+            raise ValueError(f"view must be grammar for a grammar, got {options.view!r}")
+        return grammar_scene(what, options.title, options.direction)
+    if options.view == "grammar":
+        raise ValueError("view must be graph, derivation or difference for a network, got 'grammar'")
+    if isinstance(options.against, Grammar):
+        raise ValueError("against must be a network, and it is a grammar")
     title = options.title or (what.id if isinstance(what, Derivation) else "")
+    if options.against is not None:
+        from ein.compiler.drawing.difference_view import difference_scene
+
+        return difference_scene(
+            what, options.against, options.title, options.direction,
+            wires=options.wires, costs=options.costs, most=options.most,
+        )  # fmt: skip
     term = what.term if isinstance(what, Derivation) else what
-    if not isinstance(term, OpGraph) and options.view == "derivation":
-        return derivation_scene(term, title, options.direction)
-    return graph_scene(
-        term if isinstance(term, OpGraph) else lower(term),
-        title,
-        options.direction,
-        costs=options.costs,
-        heat=options.heat,
-        wires=options.wires,
-        most=options.most,
-    )
+    if options.view != "derivation":
+        graph = term if isinstance(term, OpGraph) else lower(term)
+        return graph_scene(
+            graph, title, options.direction, costs=options.costs, heat=options.heat, shapes=options.shapes,
+            wires=options.wires, most=options.most, lines=lines,
+        )  # fmt: skip
+    if isinstance(term, OpGraph):
+        raise ValueError("view must be graph for an operation graph, which no longer has its derivation")
+    return derivation_scene(term, title, options.direction)
 
 
-def _written(scene: Scene, options: Options, form: str) -> bytes:
-    flat = resolved(scene)
-    dot = write_dot(flat, THEMES[options.style])
-    if form == "dot":
-        return dot.encode()
-    data = render(dot, form, dpi=round(DPI * options.scale) if form == "png" else None)
-    return finished(data.decode(), flat).encode() if form == "svg" else data
+def _torch_lines(what: Drawable) -> dict[int, str]:
+    """For each node of the graph of a network, the lines of its source."""
+    if isinstance(what, Grammar):
+        return {}
+    graph = what if isinstance(what, OpGraph) else lower(what.term if isinstance(what, Derivation) else what)
+    text = emit(graph).splitlines()
+    found: dict[int, list[str]] = {}
+    for number, nodes in sorted(source_map(graph).lines.items()):
+        for node in nodes:
+            found.setdefault(node, []).append(text[number - 1].strip())
+    return {node: "\n".join(lines) for node, lines in found.items()}
 
 
 def _tell(say: Callable[[str], None] | None, line: str) -> None:

@@ -30,14 +30,15 @@ def graph_scene(
     *,
     costs: tuple[str, ...] = ("params", "macs"),
     heat: str | None = None,
+    shapes: bool = True,
     wires: bool = False,
     most: int = MOST,
     lines: Mapping[int, str] | None = None,
 ) -> Scene:
-    """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `wires` shows identities and
-    clones as boxes, which are wires otherwise. `lines`: the line of torch source behind a node, for the details."""
+    """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `shapes`: types on
+    the wires. `wires`: identities and clones are boxes too. `lines`: the line of torch source behind a node, for the details."""
     shown = graph if wires else remove_wires(graph).graph
-    view = _View(shown, costs, heat, lines or {})
+    view = _View(shown, costs, heat, shapes, lines or {})
     total = cost(graph)
     scene = Scene(
         title or "Operation graph",
@@ -56,6 +57,7 @@ class _View:
     graph: OpGraph
     costs: tuple[str, ...]
     heat: str | None
+    shapes: bool
     lines: Mapping[int, str]
     shared: set[str] = field(init=False)
     hottest: int = field(init=False)
@@ -154,7 +156,7 @@ class _View:
             for at, source in enumerate(self.graph.sources(number), 1):
                 type = type_text(self.graph.type(source))
                 hover = f"{self.graph.node(source.node).text} -> input {at} of {one.text}: {type}"
-                yield Wire(f"n{source.node}", f"n{number}", type, hover)
+                yield Wire(f"n{source.node}", f"n{number}", type if self.shapes else "", hover)
 
 
 def _amounts(total: Cost) -> list[tuple[str, str]]:

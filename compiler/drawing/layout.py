@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -24,6 +26,8 @@ FORMATS = ("svg", "png", "pdf")
 INSTALL = f"pip install '{DISTRIBUTION}[draw]'"
 TIMEOUT = 60.0
 """Seconds for one picture."""
+TOGETHER = 10
+"""Pictures that one process draws, of many."""
 PIXELS = 16_000
 """The longest side of a PNG; what would be larger is scaled down to it."""
 
@@ -87,9 +91,45 @@ def render(dot: str, format: str, *, dpi: int | None = None, timeout: float = TI
             failures.append(f"{engine.path}: {error.strerror}")
             continue
         if done.returncode == 0 and done.stdout:
-            return done.stdout
+            return _pictures(done.stdout)[0] if engine.wheel else done.stdout
         failures.append(_failure(engine, done))
     raise LayoutError("; ".join(failures) or f"there is no Graphviz for the layout: {INSTALL}")
+
+
+def render_all(dots: Sequence[str], format: str, *, dpi: int | None = None) -> list[bytes | LayoutError]:
+    """As `render` for each, in their order, as many at a time as the machine has processors."""
+    chunks = [dots[at : at + TOGETHER] for at in range(0, len(dots), TOGETHER)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [picture for found in pool.map(lambda chunk: _together(chunk, format, dpi), chunks) for picture in found]
+
+
+def _together(dots: Sequence[str], format: str, dpi: int | None) -> Sequence[bytes | LayoutError]:
+    """By one process of the wheel, which takes longer to start than to draw; where it fails, one by one."""
+    engine = next(engines(), None)
+    if engine is not None and engine.wheel:
+        text = "".join(f"{dot}\0" for dot in dots)
+        with suppress(OSError, subprocess.TimeoutExpired):
+            done = _run(engine.command(format, dpi), text.encode(), TIMEOUT)
+            if done.returncode == 0:
+                return _pictures(done.stdout)
+    return [_tried(dot, format, dpi) for dot in dots]
+
+
+def _tried(dot: str, format: str, dpi: int | None) -> bytes | LayoutError:
+    try:
+        return render(dot, format, dpi=dpi)
+    except LayoutError as error:
+        return error
+
+
+def _pictures(stream: bytes) -> list[bytes]:
+    """What the wheel program wrote: before each picture a line with its length."""
+    found = []
+    while stream:
+        length, _, rest = stream.partition(b"\n")
+        found.append(rest[: int(length)])
+        stream = rest[int(length) :]
+    return found
 
 
 def _run(command: Sequence[str], text: bytes, timeout: float) -> subprocess.CompletedProcess[bytes]:

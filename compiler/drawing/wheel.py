@@ -1,7 +1,9 @@
-"""A program of its own, run by `layout`: DOT on stdin, a picture on stdout, by the Graphviz of the pygraphviz wheel.
+"""A program of its own, run by `layout`: DOT on stdin, pictures on stdout, by the Graphviz of the pygraphviz wheel.
 
 python wheel.py version
 python wheel.py png dpi=192 size=80,80
+
+There may be several texts, with a NUL after each; before each picture stands a line with its length in bytes.
 
 An SVG is laid out with one font, that of Pillow, so it is the same on every machine; each text carries the length
 it was given, so that the reader's font fits too. Other forms take the fonts of the machine.
@@ -16,9 +18,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".pfb")
@@ -28,6 +29,7 @@ FONTCONFIG = """<?xml version='1.0'?>
 <match target="pattern"><edit name="hinting"><bool>false</bool></edit></match>
 </fontconfig>
 """
+NUL = "\0"
 BOLD = 1.04
 """How much wider bold letters are drawn than Graphviz takes them for; boxes have that much room."""
 
@@ -39,13 +41,17 @@ def main(format: str, settings: Sequence[str]) -> None:
     if format == "version":
         print(pygraphviz.__graphviz_version__)
         return
-    graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        graph.graph_attr[name] = value
+    texts = sys.stdin.buffer.read().decode().removesuffix(NUL).split(NUL)
     with fonts(always=format == "svg"):
-        drawn = graph.draw(format=format, prog="dot")
-    sys.stdout.buffer.write(with_lengths(drawn.decode()).encode() if format == "svg" else drawn)
+        for text in texts:
+            graph = pygraphviz.AGraph(string=text)
+            for setting in settings:
+                name, _, value = setting.partition("=")
+                graph.graph_attr[name] = value
+            drawn = graph.draw(format=format, prog="dot")
+            data = with_lengths(drawn.decode()).encode() if format == "svg" else drawn
+            sys.stdout.buffer.write(b"%d\n" % len(data))
+            sys.stdout.buffer.write(data)
 
 
 @contextmanager

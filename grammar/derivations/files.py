@@ -92,7 +92,7 @@ def read_architecture(
     request = request or Request()
     numbered = parse_rank_id(what)
     if numbered is not None:
-        return read_rank_id(numbered, _homes(numbered.space, Path()), request)
+        return read_rank_id(numbered, homes(numbered.space, Path()), request)
     name, path = None, what
     if ".ein:" in what:
         path, _, name = what.rpartition(":")
@@ -119,7 +119,7 @@ def _declared(source: Source) -> s.DerivationDecl | None:
     return next((x for x in file.statements if isinstance(x, s.DerivationDecl)), None)
 
 
-def _homes(space: str, folder: Path) -> list[str]:
+def homes(space: str, folder: Path) -> list[str]:
     """Where the space of a derivation file may be: the library, or a file beside, above or here that declares it."""
     if space in library_names():
         return [space]
@@ -141,7 +141,7 @@ def _text(path: Path) -> str:
 def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | str:
     """The derivation in its space, where that still is what it was; else why not."""
     digests: list[str] = []
-    for home in _homes(declared.space, folder):
+    for home in homes(declared.space, folder):
         grammar = _asked(home, declared, found)
         if grammar is None:
             digests.append("with mistakes")

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ein import training
+from ein.grammar.cfg import Grammar, value_text
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import fail
@@ -187,7 +188,7 @@ def search(
             weights = folder / "weights"
             executor = Trainer(of, budget, about["train"], chosen.seed, workers, weights, memory, device)
         said = header(chosen, sampler, lag, **about)
-        with _closing(executor), Study.open(out, said, resume=resume, notes=_notes(about)) as study:
+        with _closing(executor), Study.open(out, said, resume=resume, notes=_notes(about, sampler.grammar)) as study:
             keep = Weights(executor, study.trials) if isinstance(executor, Trainer) else None
             run(study, chosen, executor, evals, _identity(), _both(keep, on_event))
             if finish is not None:
@@ -230,11 +231,13 @@ def _identity() -> Callable[[Derivation], str]:
     return derivation_identity
 
 
-def _notes(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reader of the study should know."""
+def _notes(about: Mapping[str, Any], grammar: Grammar) -> dict[str, Any]:
+    """What a reader of the study should know. `asked`: what the space was given, to find it again."""
     from ein import __version__
 
-    notes: dict[str, Any] = {"ein": __version__}
+    values = {name: value_text(value) for name, value in grammar.env.items()}
+    asked = {"set": values, "output": None if grammar.output is None else repr(grammar.output)}
+    notes: dict[str, Any] = {"ein": __version__, "asked": asked}
     if "seconds" in about.get("budget", {}):
         notes["repeats"] = "a budget in seconds depends on the machine: another run gives other scores"
     return notes

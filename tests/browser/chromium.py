@@ -37,7 +37,12 @@ class Chromium:
         command = ["bash", "-c", relay, program, *options, f"--user-data-dir={profile}", "about:blank"]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(
-            command, pass_fds=(to_read, to_write), stdin=quiet, stdout=quiet, stderr=quiet, env=os.environ | {"HOME": profile}
+            command,
+            pass_fds=(to_read, to_write),
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            env=os.environ | {"HOME": profile},
         )
         os.close(to_read)
         os.close(to_write)

@@ -23,7 +23,9 @@ class Sketch:
 
     def box(self, name: str, look: Look = COMPUTATION, *notes: str, small: bool = False) -> Box:
         facts = (("operator", name), ("parameters", "36.9 K"), ("place", "sketch.ein:10:13"), ("line", "x = self.a(x)"))
-        return Box(self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts)
+        return Box(
+            self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts
+        )
 
     def wire(self, source: Box, target: Box, text: str = "im 64 x 8 x 8") -> None:
         self.wires.append(Wire(source.id, target.id, text, f"{source.name} -> {target.name}"))
@@ -55,7 +57,11 @@ def basic(s: Sketch, channels: int, down: bool, folded: bool) -> tuple[Frame, Bo
         items[6:6] = [side, norm3]
     else:
         s.wire(split, add, f"im {channels} x 16 x 16")
-    return s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)), split, last
+    return (
+        s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)),
+        split,
+        last,
+    )
 
 
 def resnet(folded: bool = False) -> Scene:
@@ -124,7 +130,13 @@ def grammar() -> Scene:
     network = rule("Network", ("seq(Block, Network)", 2), ("Block", 1))
     block = rule("Block", ("residual(Block)", 1), ("Unit", 3), ("branch(Block, Block)", 1))
     unit = rule("Unit", ("conv3x3", 2), ("conv1x1", 1), ("relu", 4.5))
-    for source, row, target in ((network, 0, block), (network, 0, network), (network, 1, block), (block, 0, block), (block, 1, unit)):
+    for source, row, target in (
+        (network, 0, block),
+        (network, 0, network),
+        (network, 1, block),
+        (block, 0, block),
+        (block, 1, unit),
+    ):
         s.wires.append(Wire(source.id, target.id, row=row))
     s.wires.append(Wire(unit.id, network.id, row=2))
     return s.scene("Grammar", network, block, unit, direction="LR")
@@ -137,7 +149,13 @@ def difference() -> Scene:
     marked = [replace(box, change=change) for box, change in zip(boxes, changes, strict=True)]
     s.wires = [
         Wire(boxes[a].id, boxes[b].id, change=change)
-        for a, b, change in ((0, 1, Change.KEPT), (1, 2, Change.ADDED), (1, 3, Change.REMOVED), (2, 4, Change.ADDED), (3, 4, Change.REMOVED))
+        for a, b, change in (
+            (0, 1, Change.KEPT),
+            (1, 2, Change.ADDED),
+            (1, 3, Change.REMOVED),
+            (2, 4, Change.ADDED),
+            (3, 4, Change.REMOVED),
+        )
     ]
     return s.scene("Difference", *marked)
 
@@ -190,7 +208,12 @@ HOSTILE = (
 
 def hostile() -> Scene:
     s = Sketch()
-    boxes = [replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),)) for text in HOSTILE]
+    boxes = [
+        replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),))
+        for text in HOSTILE
+    ]
     s.chain(*boxes, text=HOSTILE[1])
     frames = [s.frame(text, box, notes=(text,)) for text, box in zip(HOSTILE, boxes, strict=True)]
-    return s.scene(HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2]))
+    return s.scene(
+        HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2])
+    )

@@ -26,7 +26,7 @@ COMMANDS = {
     "import": "importing",
     "show": "network",
     "compile": "compiling",
-    "draw": "network",
+    "draw": "drawing",
     "mutate": "edit",
     "crossover": "edit",
     "distance": "distance",

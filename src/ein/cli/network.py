@@ -1,21 +1,18 @@
-"""`ein show`, `ein draw`: of one architecture."""
+"""`ein show`: one architecture as text."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ein.cli.common import FiniteRange, amount, folder, json_option, print_json, request, request_options, tell
+from ein.cli.common import amount, json_option, print_json, request, request_options, tell
 from ein.grammar.derivations.derivation import Derivation
 
 if TYPE_CHECKING:
     from ein.compiler.graph import OpGraph
 
 ARCH = "ARCH is a library architecture (zoo/resnet18), a file with an `arch`, file.ein:name, or a derivation file."
-
-_DIRECTIONS = {"down": "TB", "right": "LR", None: None}
 
 
 def read(arch: str, settings: tuple[str, ...], input: str | None, output: str | None) -> Derivation:
@@ -81,46 +78,3 @@ def _after(derivation: Derivation, stage: str) -> OpGraph:
         raise click.UsageError(f"there is no stage `{stage}`; there are lower, {', '.join(names)}, optimise")
     last = len(names) if stage == "optimise" else names.index(stage) + 1
     return optimise(graph, PIPELINE[:last]).graph
-
-
-@click.command("draw", epilog=ARCH)
-@click.argument("arch")
-@click.option("-o", "--out", required=True, metavar="FILE", help="The picture: .svg, .png, .pdf or .dot.")
-@click.option("--view", type=click.Choice(["graph", "derivation"]), default="graph", show_default=True)
-@click.option("--optimise", "optimised", is_flag=True, help="Draw the graph after all passes.")
-@click.option("--direction", type=click.Choice(["down", "right"]), help="Default: what fits the picture.")
-@click.option("--scale", default=1.0, show_default=True, type=FiniteRange(0.1, 10), help="Of a PNG.")
-@click.option("-v", "verbose", is_flag=True, help="Say which layout engine is used.")
-@request_options(limits=False)
-def draw_command(
-    arch: str,
-    out: str,
-    view: str,
-    optimised: bool,
-    direction: str | None,
-    scale: float,
-    verbose: bool,
-    settings: tuple[str, ...],
-    input: str | None,
-    output: str | None,
-) -> None:
-    """A picture of an architecture. It shows the operation graph with shapes, or the derivation.
-
-    \b
-    ein draw zoo/resnet8 -o resnet8.svg
-    ein draw drawn/einspace-7-0.ein -o tree.png --view derivation
-    """
-    from ein.compiler.drawing.draw import SUFFIXES, Options, draw
-    from ein.compiler.drawing.layout import engine_name
-    from ein.networks import lower, optimise
-
-    if Path(out).suffix.lower() not in SUFFIXES:
-        raise click.UsageError(f"the picture must end in {', '.join(SUFFIXES)}, and this is `{out}`")
-    derivation = read(arch, settings, input, output)
-    what = optimise(lower(derivation)) if optimised and view == "graph" else derivation
-    if verbose:
-        click.echo(f"layout: {engine_name()}", err=True)
-    folder(str(Path(out).parent))
-    options = Options(view=view, title=Path(arch).stem, direction=_DIRECTIONS[direction], scale=scale)
-    written = draw(what, out, options, say=lambda line: click.echo(line, err=True))
-    click.echo(f"{written}: {written.stat().st_size:,} bytes", err=True)
