@@ -163,6 +163,22 @@ def test_macros_are_boxes_and_those_of_std_are_text() -> None:
     assert named(scene)["Leaf"].rows[1].text == "residual(Other)"
 
 
+def test_a_rule_is_named_by_the_text_that_it_stands_in() -> None:
+    """And not by the macro that it is handed to, there or further on."""
+    scene = grammar_scene(
+        grammar_of(
+            "rule Net = outer(A) >> head(5)\nrule A = relu\nrule B = norm\n"
+            "def outer(f) = inner(B) >> inner(f)\ndef inner(g) = g >> residual(g)\n"
+        )
+    )
+    assert links(scene) == [
+        ("Net", 0, "outer", ""),
+        ("Net", 0, "A", ""),
+        ("outer", 0, "inner", "x 2"),
+        ("outer", 0, "B", ""),
+    ]
+
+
 def test_an_imported_macro_is_shown_with_its_place() -> None:
     box = named(grammar_scene(load_grammar("hnb201")))["res_block"]
     assert box.look is Look.MACRO
