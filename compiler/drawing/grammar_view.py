@@ -119,9 +119,9 @@ class _Writer:
         self.start = grammar.start
         self.grown = grown(grammar, named.rules)
         self.declared: dict[Key, Declared] = {name: declared_rule(grammar.rules[name]) for name in named.rules}
-        self.declared |= named.macros
         self.ids: dict[Key, str] = {name: f"r{number}" for number, name in enumerate(named.rules)}
-        self.ids |= {place: f"m{number}" for number, place in enumerate(named.macros)}
+        for number, (place, declared) in enumerate(named.macros.items()):
+            self.declared[place], self.ids[place] = declared, f"m{number}"
 
     def rule(self, name: str) -> Box:
         declared, chances = self.declared[name], self.grown.rules[name]
