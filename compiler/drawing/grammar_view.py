@@ -132,7 +132,7 @@ class _Writer:
         ]
         start = name == self.start
         notes = tuple(note for note in ("start" * start, declared.signature) if note)
-        said = f"used {mean_text(chances.uses)} times in the mean"
+        said = f"expected uses: {mean_text(chances.uses)}"
         facts = (*_declared_facts(declared), *self._start_facts(start), *_chance_facts(name, declared, chances))
         return self._box(name, Look.RULE, notes, tuple(rows), said, facts)
 

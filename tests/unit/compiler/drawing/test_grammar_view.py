@@ -237,7 +237,9 @@ def test_a_grammar_that_grows_without_end_has_no_mean() -> None:
     found = grown(grammar, ["Net", "A", "B"])
     assert (found.rules["A"].uses, found.rules["Net"].uses) == (inf, 1)
     assert found.rules["B"].shares == (1, 0)
-    assert dict(named(grammar_scene(grammar))["A"].facts)["expected uses"] == "no mean"
+    box = named(grammar_scene(grammar))["A"]
+    assert dict(box.facts)["expected uses"] == "no mean"
+    assert box.hover == "rule A · expected uses: no mean · g.ein:7:1"
 
 
 def test_a_rule_that_is_never_drawn_has_the_weights_of_the_text() -> None:
