@@ -52,6 +52,15 @@ class OpGraph:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def __repr__(self) -> str:
+        return f"<OpGraph of {len(self._nodes)} nodes>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """For notebooks: the text, and a picture."""
+        from ein.compiler.drawing.notebook import bundle
+
+        return bundle(self)
+
     def node(self, number: int) -> Node:
         return self._nodes[number]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from ein.grammar import cfg
 from ein.grammar import term as t
@@ -52,11 +53,16 @@ class Derivation:
     input: ValueType
     recorded: str = ""
     """The id that a derivation file says, where its space is not at hand."""
+    show: ClassVar[Callable[[Derivation], dict[str, str]] | None] = None
 
     def __repr__(self) -> str:
         known = f"{self.id}: {self.modules} modules"
         term = self.text if self.modules <= SHORT else ""
         return f"<Derivation {known}: {term}>" if term else f"<Derivation {known}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """For notebooks: the text, and a picture once `ein` has said how pictures are made."""
+        return self.show(self) if self.show is not None else {"text/plain": repr(self)}
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """For hypothesis and IPython, which else would print the fields."""

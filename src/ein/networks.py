@@ -133,21 +133,23 @@ def read_graph(text: str, name: str = "graph") -> OpGraph:
 
 
 def draw(
-    what: Derivation | OpGraph,
+    what: Derivation | OpGraph | Space,
     path: str | os.PathLike[str],
     *,
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Path:
-    """Writes a picture in the form that the path ends in (svg, png, pdf, dot); returns the path written.
+    """Writes a picture in the form that the path ends in (svg, png, pdf, html, dot, mmd); returns the path written.
 
-    Options: those of `ein.compiler.drawing.draw.Options`: view ("graph" or "derivation"), title, direction, style,
-    costs, heat, wires, unfold, most, scale.
+    Options: those of `ein.compiler.drawing.draw.Options`: view ("graph", "derivation"), against (the network to compare
+    with), title, direction ("TB", "LR"), style ("light", "dark", "paper"), costs, heat ("params", "macs", "memory"),
+    shapes, wires, unfold, depth, most, heading, scale. Raises ValueError for a wrong one.
     """
     from ein.compiler.drawing.draw import Options
     from ein.compiler.drawing.draw import draw as draw_picture
 
-    return draw_picture(what, path, Options(**options), say=say)
+    drawn = what if isinstance(what, Derivation | OpGraph) else what.grammar
+    return draw_picture(drawn, path, Options(**options), say=say)
 
 
 def _graph(what: Derivation | OpGraph) -> OpGraph:

@@ -31,6 +31,10 @@ class Space:
     _sampler: Sampler | None = field(default=None, repr=False)
     _numbering: Numbering | None = field(default=None, repr=False)
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """For notebooks: the text, and a picture of the rules."""
+        return {**_shown(self.grammar), "text/plain": repr(self)}
+
     @property
     def name(self) -> str:
         return self.grammar.name
@@ -219,3 +223,12 @@ def _window(size: tuple[int, int] | int | None) -> tuple[int, int] | None:
 def _natural(name: str, value: int) -> None:
     if value < 0:
         raise ValueError(f"{name} is at least 0, got {value}")
+
+
+def _shown(what: Grammar | Derivation) -> dict[str, str]:
+    from ein.compiler.drawing.notebook import bundle
+
+    return bundle(what)
+
+
+Derivation.show = staticmethod(_shown)
