@@ -6,6 +6,8 @@ cost    milliseconds from a derivation to a module, stage by stage, for a hierar
         tokens and for series of blocks; torch's constructors and Python's `compile` stand apart.
 random  random derivations of einspace, the source of the optimised graph against that of the graph as it is lowered:
         all of them, and by pass those in which it fired. Those below 0.95 are measured three times more.
+        With --fired PASS just those in which that pass fires, as many as --count says; there the pipeline against
+        the pipeline without this pass as well, and the slowest are named.
 reference  the same derivations built of the modules of the reference implementation. EINSPACE names its checkout
         (github.com/linusericsson/einspace), and what it imports must be installed.
 """
@@ -15,8 +17,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from statistics import median, quantiles
 from time import process_time
 
@@ -30,7 +32,7 @@ from ein.compiler.emit import EmittedSource, emit
 from ein.compiler.export import examples
 from ein.compiler.load import load
 from ein.compiler.lower import lower
-from ein.compiler.passes import PIPELINE, optimise
+from ein.compiler.passes import PIPELINE, Pass, optimise
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.derivation import Derivation
@@ -42,6 +44,8 @@ PAIRS = 11
 """Of each random derivation."""
 LIMITS = {"modules": 120, "params": 5_000_000, "macs": 200_000_000, "elements": 4_000_000}
 """Of the random derivations: what a training step takes well under a second for."""
+SLOWEST = 8
+"""Derivations that are named where one pass is looked at."""
 
 
 def inputs(derivation: Derivation, device: str) -> tuple[Tensor, ...]:
@@ -127,9 +131,8 @@ def fired(derivation: Derivation) -> set[str]:
     return found
 
 
-def built(derivation: Derivation, plain: bool, device: str) -> nn.Module:
-    graph = lower(derivation.term)
-    text: EmittedSource = emit(graph if plain else optimise(graph).graph)
+def built(derivation: Derivation, passes: Sequence[Pass], device: str) -> nn.Module:
+    text: EmittedSource = emit(optimise(lower(derivation.term), passes).graph)
     return load(text).to(device)
 
 
@@ -137,7 +140,7 @@ def random(drawn: list[Derivation], pairs: int, device: str) -> None:
     ratios: list[float] = []
     by_pass: dict[str, list[float]] = defaultdict(list)
     for derivation in drawn:
-        ratios.append(speed_up(derivation, pairs, device).median)
+        ratios.append(speed_up(derivation, (), pairs, device).median)
         for name in fired(derivation):
             by_pass[name].append(ratios[-1])
     print(f"\n{len(drawn)} random derivations: time as lowered / time optimised")
@@ -146,15 +149,36 @@ def random(drawn: list[Derivation], pairs: int, device: str) -> None:
         if by_pass[step.name]:
             show(f"{step.name} fired", by_pass[step.name])
     slow = [derivation for derivation, ratio in zip(drawn, ratios, strict=True) if ratio < 0.95]
-    again = {derivation: [speed_up(derivation, pairs, device).median for _ in range(3)] for derivation in slow}
+    again = {derivation: [speed_up(derivation, (), pairs, device).median for _ in range(3)] for derivation in slow}
     still = {derivation: found for derivation, found in again.items() if max(found) < 0.95}
     for derivation, found in still.items():
         print(f"  slower: {', '.join(f'{each:.2f}' for each in found)}: {derivation.text}")
     print(f"below 0.95 at first: {len(slow)}; in three repeats too: {len(still)}")
 
 
-def speed_up(derivation: Derivation, pairs: int, device: str) -> Ratio:
-    nets = [built(derivation, plain, device) for plain in (True, False)]
+def one_pass(name: str, drawn: list[Derivation], pairs: int, device: str) -> None:
+    """Of derivations in which a pass fires: against none, and against all the others."""
+    others = [step for step in PIPELINE if step.name != name]
+    for title, passes in ((f"time as lowered, {name} fired", []), (f"time without {name}", others)):
+        ratios = [speed_up(derivation, passes, pairs, device).median for derivation in drawn]
+        show(title, ratios)
+        slowest = sorted(zip(ratios, drawn, strict=True), key=lambda pair: pair[0])[:SLOWEST]
+        for ratio, derivation in slowest:
+            print(f"  {ratio:.2f}: {derivation.text}")
+
+
+def draw(count: int, seed: int, name: str | None) -> list[Derivation]:
+    """With a name, derivations in which that pass fires."""
+    space = ein.load("einspace", limits=LIMITS)
+    if name is None:
+        return list(space.samples(count, seed=seed))
+    drawn = (derivation for derivation in space.samples(1000 * count, seed=seed) if name in fired(derivation))
+    return list(islice(drawn, count))
+
+
+def speed_up(derivation: Derivation, passes: Sequence[Pass], pairs: int, device: str) -> Ratio:
+    """Time with some passes over time with all of them."""
+    nets = [built(derivation, each, device) for each in (passes, PIPELINE)]
     return compare(*nets, inputs(derivation, device), pairs, seconds=3)
 
 
@@ -162,7 +186,7 @@ def show(name: str, ratios: list[float]) -> None:
     ordered = sorted(ratios)
     deciles = quantiles(ordered, n=10) if len(ordered) > 1 else ordered * 9
     spread = " ".join(f"{each:.2f}" for each in (ordered[0], deciles[0], median(ordered), deciles[-1], ordered[-1]))
-    print(f"{name:24}{len(ordered):>5}  geometric mean {geometric_mean(ordered):.2f}", end="  ")
+    print(f"{name:36}{len(ordered):>5}  geometric mean {geometric_mean(ordered):.2f}", end="  ")
     print(f"least, 10 %, median, 90 %, most: {spread}")
 
 
@@ -172,6 +196,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=40, help="of each of the four architectures")
     parser.add_argument("--count", type=int, default=200, help="random derivations")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fired", metavar="PASS", choices=[step.name for step in PIPELINE])
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.device}, batch {BATCH}")
@@ -184,8 +209,10 @@ def main() -> None:
         cost(repeats=5)
     if {"random", "reference"}.isdisjoint(parts):
         return
-    drawn = list(ein.load("einspace", limits=LIMITS).samples(asked.count, seed=asked.seed))
-    if "random" in parts:
+    drawn = draw(asked.count, asked.seed, asked.fired)
+    if "random" in parts and asked.fired:
+        one_pass(asked.fired, drawn, PAIRS, asked.device)
+    elif "random" in parts:
         random(drawn, PAIRS, asked.device)
     if "reference" in parts:
         from reference import against_reference
