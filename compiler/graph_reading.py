@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ein.compiler.graph import Draft, InternalError, OpGraph, Port, verify
 from ein.compiler.graph_text import types_text
-from ein.compiler.made import MadeApplied, base, one_of, written
+from ein.compiler.made import base, one_of, written
 from ein.compiler.nodes import Input, Output, Scope, Use
 from ein.compiler.passes.batched import Memory
 from ein.grammar import cfg
@@ -170,7 +170,7 @@ class _Reading:
         sources, input = self._sources(row)
         try:
             application, applied = self._applied(row.use, input, uses)
-            if isinstance(applied, MadeApplied):
+            if types_text(tuple(leaves(applied.output))) != row.types.strip():
                 applied = replace(applied, output=_as_written(applied.output, row.types))
             _ = applied.checked_body
         except Inapplicable as error:

@@ -86,6 +86,16 @@ def test_own_kinds_operators_keys_and_nested_bundles_are_read_back() -> None:
     torch.testing.assert_close(other(*given), one(*given))
 
 
+@pytest.mark.parametrize("last", ["norm", "relu >> norm", "col2im", "pos_enc"])
+def test_what_reads_several_copies_in_one_axis_is_read_back(last: str) -> None:
+    """The axis of 4 is one of (2, 2) before: sizes are those that the line says."""
+    copies = "linear(4) >> split(2, 2) >> relu ^ 2 >> concat(2)"
+    text = f"ein 1\nimport std\ninput seq[(5, 6), 8]\narch net = {copies} >> {last}\n"
+    graph = optimise(graph_of(text)).graph
+    assert "relu ^ 2 in 2" in graph_file(graph)
+    assert_read_back(graph)
+
+
 def test_shared_weights_and_scopes_are_read_back() -> None:
     text = "ein 1\nimport std\ninput vec[4]\ndef f(n) = linear(4) >> relu\narch net = f(1) >> tied f(2) * 2 >> f(3)\n"
     graph = read_graph(graph_file(graph_of(text)))
