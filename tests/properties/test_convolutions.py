@@ -200,7 +200,8 @@ op turned  : seq[(h, w), d] -> im[d, w, h] = rearrange
 rule Net = im2col(3, p = 1) >> linear(out in {64, 512}) >> Read | im2col(3, s = 2, p = 1) >> linear(64) >> Read
          | im2col(3, p = 1) >> clone(2) >> (linear(32) & linear(32) >> relu) >> concat(2) >> Read
 rule Read = norm | softmax | relu >> linear(4) | linear(4) >> col2im >> relu >> flatten
-          | clone(2) >> (norm & relu) >> add | col2im >> flatten >> Read | col2im >> flatten | turned | col2im >> permute((2, 3, 1)) >> relu
+          | clone(2) >> (norm & relu) >> add | col2im >> flatten >> Read | col2im >> flatten
+          | turned | col2im >> permute((2, 3, 1)) >> relu
 """
 
 HEAVY = """
