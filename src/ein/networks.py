@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ein.grammar.derivations.derivation import Derivation
 
+from ein.space import Space
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
