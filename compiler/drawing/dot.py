@@ -64,9 +64,11 @@ class _Writer:
         theme, gap = self.theme, self.theme.gap
         spaces = (0.12, 0.3) if self.scene.tree else (0.25, 0.22)
         looks = {"ordering": "out"} if self.scene.tree else {}
+        looks |= {"label": self._heading()} if heading else {}
         graph = attributes(
-            rankdir=self.scene.direction, **({"label": self._heading()} if heading else {}), labelloc="t", labeljust="l",
-            bgcolor=theme.background, pad="0.15", fontcolor=theme.ink, fontname=FONT, **looks, nodesep=f"{spaces[0] * gap:.2f}", ranksep=f"{spaces[1] * gap:.2f}",
+            rankdir=self.scene.direction, labelloc="t", labeljust="l", bgcolor=theme.background, pad="0.15",
+            fontcolor=theme.ink, fontname=FONT, nodesep=f"{spaces[0] * gap:.2f}", ranksep=f"{spaces[1] * gap:.2f}",
+            **looks,
         )  # fmt: skip
         margin = f"{0.12 * gap:.2f},{0.06 * gap:.2f}"
         nodes = attributes(
@@ -138,7 +140,8 @@ class _Writer:
             looks |= {"shape": "circle", "width": size, "height": size, "fixedsize": "true"}
             return f"{box.id} {attributes(label=label(bold(box.name)), **looks)}"
         if box.rows:
-            return f"{box.id} {attributes(label=self._table(box), **looks | {'margin': '0.04'})}"
+            looks |= {"margin": "0.04", "style": looks["style"].replace("rounded", "solid")}
+            return f"{box.id} {attributes(label=self._table(box), **looks)}"
         lines = [bold(self._signed(box)), *(self._small(note) for note in box.notes)]
         return f"{box.id} {attributes(label=label(*lines), **looks)}"
 

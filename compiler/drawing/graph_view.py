@@ -22,6 +22,9 @@ from ein.grammar.types import Tensor
 SIGNS = {"add": "+", "multiply": "x", "mul": "x"}
 """Operators that the field draws as a sign in a circle."""
 
+BUNDLED = 3
+"""Wires of one type between two boxes that are drawn as one."""
+
 
 def graph_scene(
     graph: OpGraph,
@@ -36,7 +39,7 @@ def graph_scene(
     lines: Mapping[int, str] | None = None,
 ) -> Scene:
     """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `shapes`: types on
-    the wires. `wires`: identities and clones are boxes too. `lines`: the line of torch source behind a node, for the details."""
+    the wires. `wires`: identities and clones are boxes too. `lines`: the torch source behind a node, for the details."""
     shown = graph if wires else remove_wires(graph).graph
     view = _View(shown, costs, heat, shapes, lines or {})
     total = cost(graph)
@@ -152,11 +155,17 @@ class _View:
         )
 
     def wires(self) -> Iterator[Wire]:
+        """From one node to another one each, or one for all where there are many of one type."""
         for number, one in self.graph.nodes():
+            found: dict[tuple[int, str], list[int]] = {}
             for at, source in enumerate(self.graph.sources(number), 1):
-                type = type_text(self.graph.type(source))
-                hover = f"{self.graph.node(source.node).text} -> input {at} of {one.text}: {type}"
-                yield Wire(f"n{source.node}", f"n{number}", type if self.shapes else "", hover)
+                found.setdefault((source.node, type_text(self.graph.type(source))), []).append(at)
+            for (node, type), inputs in found.items():
+                says = f"{self.graph.node(node).text} -> input {{}} of {one.text}: {type}"
+                bundled = len(inputs) >= BUNDLED
+                for at in [f"{inputs[0]} to {inputs[-1]}"] if bundled else map(str, inputs):
+                    shape = f"{len(inputs)} of {type}" if bundled else type
+                    yield Wire(f"n{node}", f"n{number}", shape if self.shapes else "", says.format(at))
 
 
 def _amounts(total: Cost) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ein.grammar.derivations.derivation import Derivation
-
 from ein.space import Space
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def draw(
     from ein.compiler.drawing.draw import Options
     from ein.compiler.drawing.draw import draw as draw_picture
 
-    drawn = what if isinstance(what, Derivation | OpGraph) else what.grammar
+    drawn = what.grammar if isinstance(what, Space) else what
     return draw_picture(drawn, path, Options(**options), say=say)
 
 

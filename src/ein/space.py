@@ -31,6 +31,9 @@ class Space:
     _sampler: Sampler | None = field(default=None, repr=False)
     _numbering: Numbering | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Space {self.name}@{self.digest}: {len(self.grammar.rules)} rules>"
+
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """For notebooks: the text, and a picture of the rules."""
         return {**_shown(self.grammar), "text/plain": repr(self)}

@@ -20,7 +20,7 @@ COSTS = ("params", "macs", "memory")
 FORMS = ("svg", "png", "pdf", "html", "dot", "mmd")
 
 
-class Costs(click.ParamType):
+class Costs(click.ParamType):  # type: ignore[type-arg]
     """`params,macs,memory`, or `none`."""
 
     name = "costs"
