@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ein.compiler.drawing.ranks import spine
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Scene, Wire, boxes
 from ein.compiler.drawing.theme import FONT, Style, Theme, blend
 
@@ -79,8 +80,8 @@ class _Writer:
             fontname=FONT, fontsize=str(theme.small), fontcolor=theme.faint, color=theme.wire, arrowsize="0.6",
             penwidth=f"{max(gap, 0.7):.2f}", **({"arrowhead": "none"} if self.scene.tree else {}),
         )  # fmt: skip
-        spine = set() if self.scene.tree else _spine(self.scene.wires)
-        body = [*self._items(self.scene.items), *(self._wire(wire, wire in spine) for wire in self.scene.wires)]
+        straight = set() if self.scene.tree else spine(self.scene.wires)
+        body = [*self._items(self.scene.items), *(self._wire(wire, wire in straight) for wire in self.scene.wires)]
         lines = [f"graph {graph}", f"node {nodes}", f"edge {edges}", *body]
         return "\n".join(["digraph {", *(f"  {line}" for line in lines), "}", ""])
 
@@ -228,32 +229,3 @@ class _Writer:
         dashed = ' style="dashed"' if "dashed" in style.style else ""
         looks = f'border="1" color="{style.line}" bgcolor="{style.fill}"{dashed}'
         return f'<td {looks} width="16" height="11" fixedsize="true"></td>'
-
-
-def _spine(wires: Sequence[Wire]) -> set[Wire]:
-    """Those on the longest ways through the picture, which are drawn straight so that what skips goes around them."""
-    above = _ranks([(wire.source, wire.target) for wire in wires])
-    below = _ranks([(wire.target, wire.source) for wire in wires])
-    longest = max(above.values(), default=0)
-    return {wire for wire in wires if above[wire.source] + 1 + below[wire.target] == longest}
-
-
-def _ranks(wires: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """For each box the length of the longest way to it; wires back into a way are left out."""
-    sources: dict[str, list[str]] = {}
-    for source, target in wires:
-        sources.setdefault(source, [])
-        sources.setdefault(target, []).append(source)
-    ranks: dict[str, int] = {}
-    entered: set[str] = set()
-    waiting = list(sources)
-    while waiting:
-        at = waiting[-1]
-        missing = [source for source in sources[at] if source not in entered]
-        entered.add(at)
-        if missing:
-            waiting += missing
-            continue
-        ranks.setdefault(at, max((ranks.get(source, -1) + 1 for source in sources[at]), default=0))
-        waiting.pop()
-    return ranks

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from ein.compiler.drawing.columns import in_columns
 from ein.compiler.drawing.derivation_view import derivation_scene
 from ein.compiler.drawing.dot import write_dot
 from ein.compiler.drawing.folding import DEEPEST, MOST, resolved, unfolded
@@ -45,8 +46,9 @@ class Options:
     `view`: one of VIEWS; None is what suits. `against`: the second network of a difference. `direction`: TB (down) or
     LR (right); None is what suits. `style`: light, dark or paper. `costs`: those of params, macs and memory that stand
     in the boxes; `heat`: the one that fills them. `shapes`: types on the wires. `wires`: identities and clones are
-    boxes. `unfold`: repeated parts are each drawn. `depth`: frames inside each other. `most`: boxes from which frames
-    fold. `heading`: title and legend. `scale`: of a PNG. Raises ValueError for what is not one of the choices.
+    boxes. `unfold`: repeated parts are each drawn. `columns`: of a long chain; None is what suits. `depth`: frames
+    inside each other. `most`: boxes from which frames fold. `heading`: title and legend. `scale`: of a PNG. Raises
+    ValueError for what is not one of the choices.
     """
 
     view: str | None = None
@@ -59,6 +61,7 @@ class Options:
     shapes: bool = True
     wires: bool = False
     unfold: bool = False
+    columns: int | None = None
     depth: int = DEEPEST
     most: int = MOST
     heading: bool = True
@@ -75,6 +78,8 @@ class Options:
             raise ValueError(f"scale must be from 0.1 to {MAX_SCALE}, got {self.scale!r}")
         if self.most < 1:
             raise ValueError(f"most must be 1 or more, got {self.most!r}")
+        if self.columns is not None and self.columns < 1:
+            raise ValueError(f"columns must be 1 or more, got {self.columns!r}")
         if self.depth < 0:
             raise ValueError(f"depth must be 0 or more, got {self.depth!r}")
         if (self.view == "difference") != (self.against is not None) and self.view is not None:
@@ -124,7 +129,8 @@ def drawn(what: Sequence[Drawable], form: str, options: Sequence[Options]) -> li
     pairs = list(zip(scenes, options, strict=True))
     if form == "mmd":
         return [write_mermaid(scene, style=each.style).encode() for scene, each in pairs]
-    dots = [write_dot(scene, THEMES[each.style], each.heading) for scene, each in pairs]
+    scenes = [in_columns(scene, each.columns) for scene, each in pairs]
+    dots = [write_dot(scene, THEMES[each.style], each.heading) for scene, (_, each) in zip(scenes, pairs, strict=True)]
     if form == "dot":
         return [dot.encode() for dot in dots]
     scale = options[0].scale if options else 1

@@ -21,6 +21,10 @@ DEEPEST = 100
 """Parts inside parts; what is deeper is not told apart."""
 LEAST_BOXES = 3
 """Of single nodes that make a run; of parts two do."""
+MOST_OF = 0.8
+"""Of what is around it: a rule that holds more than this share is no part."""
+LEAST_NODES = 3
+"""Of a rule that is a part."""
 WIDEST = 60
 """Items of a part in a large graph; more are cut into pieces of about this many."""
 
@@ -76,15 +80,18 @@ class _Tree:
             items = self._items(inner, within)
             found.append(Part("" if scope.label == COPY else scope.label, items, tuple(nodes(items))))
         runs = _Runs(self.graph, self.uses, found).items()
-        items = tuple(each for item in runs for each in self._loosened(item, rules))
+        most = MOST_OF * len(members)
+        items = tuple(each for item in runs for each in self._loosened(item, rules, most))
         return _pieces(items) if self.large else items
 
-    def _loosened(self, item: Node, rules: tuple[str, ...]) -> tuple[Node, ...]:
+    def _loosened(self, item: Node, rules: tuple[str, ...], most: float) -> tuple[Node, ...]:
         """What a part holds, where the part itself says nothing."""
         if not isinstance(item, Part):
             return (item,)
         again = item.name.partition("(")[0] in (rules[-1:] if self.large else rules)
-        return item.items if again or not item.name else (item,)
+        rule = item.name[:1].isupper()
+        says_little = rule and not LEAST_NODES <= len(item.nodes) <= most
+        return item.items if again or says_little or not item.name else (item,)
 
     def _groups(self, members: Members) -> list[tuple[Scope | None, Members]]:
         """`members` by the scope they stand in, in the order of the graph; a scope that wires leave and come back to

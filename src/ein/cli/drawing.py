@@ -49,6 +49,7 @@ class Costs(click.ParamType):  # type: ignore[type-arg]
 @click.option("--no-shapes", is_flag=True, help="Leave out the types on the wires.")
 @click.option("--wires", is_flag=True, help="Draw identity and clone as boxes, not as wires.")
 @click.option("--unfold", is_flag=True, help="Draw each part that repeats, and not one with `x 4`.")
+@click.option("--columns", type=click.IntRange(min=1), help="Cut a long chain into columns.  [default: what suits]")
 @click.option("--depth", type=click.IntRange(min=0), help="Frames inside each other.  [default: 2]")
 @click.option("--most", type=click.IntRange(min=1), help="Fold frames from so many boxes on.  [default: 400]")
 @click.option("--bare", is_flag=True, help="No title and no legend.")
@@ -129,7 +130,7 @@ def _title(what: str, drawn: Drawable, against: str | None) -> str:
 def _options(looks: dict[str, Any], **more: Any) -> Options:
     from ein.compiler.drawing.draw import Options
 
-    named = ("view", "style", "costs", "heat", "wires", "unfold", "scale", "depth", "most")
+    named = ("view", "style", "costs", "heat", "wires", "unfold", "scale", "columns", "depth", "most")
     given = {name: looks[name] for name in named if looks[name] is not None}
     given["direction"] = DIRECTIONS[looks["direction"]]
     return Options(**given, shapes=not looks["no_shapes"], heading=not looks["bare"], **more)
