@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ein.compiler.forward import forward
 from ein.compiler.naming import Naming
@@ -57,13 +57,10 @@ def hoisted(program: Program, taken: Collection[str]) -> Hoisted:
     for number in _read(program, first):
         step = values[number].step
         element = "bool" if is_truth(step) else step.element
-        values[number] = replace(
-            values[number],
-            step=Step("buffer", (), step.sizes, batched=False, element=element),
-            slot=(HOME, names[first[number]]),
-            loop=None,
-        )
-    alone = tuple(value if value.loop is None else replace(value, loop=None) for value in program.values)
+        buffer = Step("buffer", (), step.sizes, batched=False, element=element)
+        slot = (HOME, names[first[number]])
+        values[number] = values[number]._replace(step=buffer, inputs=(), slot=slot, loop=None)
+    alone = tuple(value if value.loop is None else value._replace(loop=None) for value in program.values)
     return Hoisted(
         Program(tuple(values), program.inputs, program.results), Program(alone, (), tuple(kept)), tuple(names.values())
     )
@@ -76,8 +73,8 @@ def _constants(program: Program) -> dict[int, int]:
     for number, value in enumerate(program.values):
         step = value.step
         pure = step.op in ("range", "number") or (step.op in _PURE and not step.batched)
-        if pure and all(source in first for source in step.inputs):
-            key = step.reading(tuple(first[source] for source in step.inputs)).labelled("")
+        if pure and all(source in first for source in value.inputs):
+            key = step.reading(tuple(first[source] for source in value.inputs)).labelled("")
             first[number] = seen.setdefault(key, number)
     return first
 
@@ -85,7 +82,7 @@ def _constants(program: Program) -> dict[int, int]:
 def _read(program: Program, constants: Collection[int]) -> list[int]:
     """The constants that something else reads; plain numbers are written where they are used."""
     readers = [number for number in sorted(program.live) if number not in constants]
-    read = {source for number in readers for source in program.step(number).inputs} | {*program.results}
+    read = {source for number in readers for source in program.reads(number)} | {*program.results}
     return sorted(number for number in read if number in constants and program.step(number).op != "number")
 
 
@@ -110,12 +107,12 @@ def _word(program: Program, number: int) -> str:
     if step.label:
         return step.label
     if step.op in _VIEWS:
-        return _word(program, step.inputs[0])
+        return _word(program, program.reads(number)[0])
     if is_truth(step) or step.name == "where":
         return "mask"
     if step.op == "range":
         return "positions"
     if step.name.isidentifier():
-        label = program.step(step.inputs[0]).label
+        label = program.step(program.reads(number)[0]).label
         return f"{step.name}_{label}" if label else step.name
     return "constant"

@@ -38,26 +38,38 @@ _FUNCTIONAL = frozenset(("relu", "gelu", "silu", "softplus"))
 _REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin", "logsumexp": "logsumexp", "var": "var"}
 
 
-def expression(step: Step, operands: Sequence[Step], attribute: str = "") -> Expression:
-    """`operands` are the steps of `step.inputs`; `attribute` is the name in the class of a layer or parameter.
+ATTRIBUTE = Hole(-1)
+"""Where the name stands that a layer, parameter or buffer has in the class."""
+
+_LOOKING = frozenset("and or not minimum maximum clamp where einsum zeros flatten copies slice lookup truth".split())
+"""Names and operators of steps whose expression depends on the steps that they read."""
+
+
+def looks(step: Step) -> bool:
+    """Whether its expression depends on more than the step."""
+    return step.op in _LOOKING or step.name in _LOOKING
+
+
+def expression(step: Step, operands: Sequence[Step]) -> Expression:
+    """`operands` are the steps that it reads.
 
     A comparison is boolean here. The language has no truth values: but as the condition of `where`, a comparison
     is used through a step `cast` of it and of a tensor whose element type it gets.
     """
     match step.op:
         case "weight" | "buffer":
-            return Expression(f"self.{attribute}")
+            return Expression(ATTRIBUTE)
         case "draw":
             return drawn(step)
         case "number":
             text = number(step.argument("value"))
             return Expression(text, UNARY if text.startswith("-") else ATOM)
         case "host":
-            return application(step, attribute)
+            return application(step, ATTRIBUTE)
         case "call":
-            return Expression(Group(f"self.{attribute}", tuple(map(Hole, range(len(operands))))))
+            return Expression(Group(ATTRIBUTE, tuple(map(Hole, range(len(operands))))))
         case "layer":
-            applied = Group(f"self.{attribute}", tuple(map(Hole, range(len(operands)))))
+            applied = Group(ATTRIBUTE, tuple(map(Hole, range(len(operands)))))
             return Expression(Row((applied, "[0]")) if LAYERS[step.name].several_results else applied)
         case "function" if step.name == ATTENTION and len(step.sizes) == 2:
             return _attention_of_one_head(step)
@@ -199,9 +211,9 @@ def _pointwise(step: Step, operands: Sequence[Step]) -> Expression:
     return Expression(Group(f"{'F' if name in _FUNCTIONAL else 'torch'}.{name}", (Hole(0),)))
 
 
-def cast(truth: int, like: int, step: Step) -> Step:
-    """The truth `step`, which is the value `truth`, as 0 and 1 of the element type of the value `like`."""
-    return Step("cast", (truth, like), step.sizes, batched=step.batched, element=step.element)
+def cast(step: Step) -> Step:
+    """Reads the truth `step` and another tensor: the truth as 0 and 1 of the element type of that."""
+    return Step("cast", (0, 1), step.sizes, batched=step.batched, element=step.element)
 
 
 def _where(step: Step, operands: Sequence[Step]) -> Expression:

@@ -55,12 +55,12 @@ def construction(step: Step) -> Group:
     return Group(use.host.name, _arguments(use))
 
 
-def application(step: Step, attribute: str) -> Expression:
-    """A layer called by the name of its attribute, a function with its arguments."""
+def application(step: Step, attribute: Doc) -> Expression:
+    """A layer that is called, a function with its arguments."""
     use: HostUse = step.argument("host")
     operands: tuple[Doc, ...] = tuple(map(Hole, range(len(step.inputs))))
     if use.host.is_layer:
-        return Expression(Group(f"self.{attribute}", operands))
+        return Expression(Group(attribute, operands))
     return Expression(Group(use.host.name, (*operands, *_arguments(use))))
 
 

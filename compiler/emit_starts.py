@@ -122,7 +122,7 @@ class _Starts:
         number = self.local[int(begin.numbers[0])]
         expression = self.naming.result(self.program.results.index(number))
         step = self.program.step(number)
-        if step.op in _FRESH or (step.op == "item" and self.program.step(step.inputs[0]).op == "scan"):
+        if step.op in _FRESH or (step.op == "item" and self.program.step(self.program.reads(number)[0]).op == "scan"):
             return expression.doc
         doc = expression.doc if expression.binding >= ATOM else Group("", (expression.doc,))
         return Group(Row((doc, ".clone")), ())

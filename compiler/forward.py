@@ -10,8 +10,9 @@ from itertools import count
 from typing import NamedTuple, TypeAlias
 
 from ein.compiler import emit_body
-from ein.compiler.program import Program, Slot
-from ein.compiler.source import Expression, Hole, Row, fill, flat, holes
+from ein.compiler.memo import per_step
+from ein.compiler.program import Program, Slot, Value
+from ein.compiler.source import Expression, Hole, Power, Row, fill, flat, holes
 from ein.compiler.weights import Sizes
 from ein.grammar.bodies.tensors import Step
 
@@ -83,15 +84,54 @@ _SEVERAL = {"svd": 3, "qr": 2}
 """Functions that give several tensors, with their number."""
 
 
-class _Raw(NamedTuple):
-    """An expression before anything is written in it; `operands` are the values that its holes stand for."""
+_HOLE = len(flat(Hole(0)))
+_CALL = re.compile(r"[\w\])]\(")
+
+
+def _extent(expression: Expression) -> tuple[int, int]:
+    """Calls and characters."""
+    text = flat(expression.doc)
+    return len(_CALL.findall(text)), len(text)
+
+
+class _Form(NamedTuple):
+    """An expression before anything is written in it, with the calls and characters of it."""
 
     expression: Expression
+    holes: tuple[Hole, ...]
+    calls: int
+    width: int
+
+
+def _form(expression: Expression) -> _Form:
+    own = tuple([hole for hole in holes(expression.doc) if hole != emit_body.ATTRIBUTE])
+    return _Form(expression, own, *_extent(expression))
+
+
+@per_step
+def _form_alone(step: Step) -> _Form:
+    return _form(emit_body.expression(step, [step] * len(step.inputs)))
+
+
+_SAME = _form(Expression(Hole(0)))
+
+
+class _Raw(NamedTuple):
+    """`operands` are the values that the holes of the form stand for."""
+
+    form: _Form
     operands: tuple[int, ...]
+    attribute: Expression | None = None
 
     @property
     def reads(self) -> list[int]:
-        return [self.operands[index] for index in holes(self.expression.doc)]
+        return [self.operands[hole.operand] for hole in self.form.holes]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Calls and characters."""
+        _, _, calls, width = self.form
+        return calls, width if self.attribute is None else width + len(self.attribute.doc) - _HOLE
 
 
 class _Writer:
@@ -102,8 +142,12 @@ class _Writer:
         self.unnamed: dict[int, Expression] = {}
         """Values that have no name: free ones, and those that wait for the one place that reads them."""
         self.waiting: set[int] = set()
+        self.calls: set[int] = set()
+        """Those of them that are calls of modules of ours."""
         self.extents: dict[int, tuple[int, int]] = {}
         """Calls and characters of values without a name."""
+        self.pieces: set[int] = set()
+        """Those that are read from a tuple; they count as more than is written here."""
         self.parts: dict[Division, dict[int, int]] = {}
         """The parts that are read, by their index."""
         self.fresh = count(len(program.values))
@@ -118,37 +162,43 @@ class _Writer:
     def _raw(self, number: int, attributes: Mapping[Slot, str]) -> _Raw:
         value = self.program.values[number]
         step = value.step
-        division = self._division(step)
+        division = self._division(value)
         if division is not None:
             self.parts.setdefault(division, {})[_index(step)] = number
         elif step.op == "item":
-            row = self.rows.setdefault((step.inputs[0], step.argument("which")), next(self.fresh))
-            return _Raw(emit_body.stacked(step), (row,))
-        operands = [self.program.values[source].step for source in step.inputs]
-        made = emit_body.expression(step, operands, attributes[value.slot] if value.slot else "")
-        return _Raw(made, step.inputs)
+            row = self.rows.setdefault((value.inputs[0], step.argument("which")), next(self.fresh))
+            return _Raw(_form(emit_body.stacked(step)), (row,))
+        attribute = Expression(f"self.{attributes[value.slot]}") if value.slot else None
+        if not emit_body.looks(step):
+            return _Raw(_form_alone(step), value.inputs, attribute)
+        operands = [self.program.values[source].step for source in value.inputs]
+        return _Raw(_form(emit_body.expression(step, operands)), value.inputs, attribute)
 
-    def _division(self, step: Step) -> Division | None:
-        """Of what a step is a part, if it is one."""
+    def _division(self, value: Value) -> Division | None:
+        """Of what a value is a part, if it is one."""
+        step = value.step
         if step.op == "part":
-            return step.inputs[0], step.argument("axis"), step.name, step.argument("of")
+            return value.inputs[0], step.argument("axis"), step.name, step.argument("of")
         if step.op != "item":
             return None
-        source = self.program.step(step.inputs[0])
+        source = self.program.step(value.inputs[0])
         count = source.argument("results") if source.op == "call" else _SEVERAL.get(source.op)
-        return None if count is None else (step.inputs[0], -1, source.op, count)
+        return None if count is None else (value.inputs[0], -1, source.op, count)
 
     def _named(self) -> set[int]:
         """Values that need a name: states, and what is read across the edge of a loop."""
         found: set[int] = set()
+        values = self.program.values
+        if all(value.loop is None for value in values):
+            return found
         for number in self.raw:
-            value = self.program.values[number]
+            value = values[number]
             if value.step.op == "scan":
-                found.update(value.step.inputs)
+                found.update(value.inputs)
             elif value.step.op == "carried":
                 found.add(number)
             elif value.step.op != "each":
-                found.update(i for i in value.step.inputs if self.program.values[i].loop != value.loop)
+                found.update(i for i in value.inputs if values[i].loop != value.loop)
         return found
 
     def _reads(self) -> Counter[int]:
@@ -156,59 +206,62 @@ class _Writer:
         found = Counter(self.program.results)
         for number, raw in self.raw.items():
             if not self._is_divided(number):
-                found.update(raw.reads)
+                for source in raw.reads:
+                    found[source] += 1
         found.update(source for (source, *_), parts in self.parts.items() if len(parts) > 1)
         return found
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
-        step = self.program.values[number].step
-        division = self._division(step) if step.op in ("part", "item") else None
+        if not self.parts:
+            return False
+        division = self._division(self.program.values[number])
         return division is not None and len(self.parts[division]) > 1
 
     def run(self) -> Forward:
         for number, raw in self.raw.items():
             value = self.program.values[number]
-            if self.waiting and value.step.op not in _AROUND_CALLS:
-                self._name([source for source in dict.fromkeys(raw.operands) if self._is_waiting_call(source)])
+            if self.calls and value.step.op not in _AROUND_CALLS:
+                self._name([source for source in dict.fromkeys(raw.operands) if source in self.calls])
             if self._is_divided(number):
                 self._divide(number)
             elif value.step.op == "scan":
-                self._loop(number, value.step)
+                self._loop(number, value)
             elif value.step.op == "each":
                 assert value.loop is not None
                 self.items.setdefault(value.loop, []).append((number, self._inlined(raw)))
             else:
-                self._value(number, self._inlined(raw))
+                self._value(number, raw)
         results = self.program.results
         returned = tuple(map(self._read, results))
         order = tuple(sorted(self.lines))
         return Forward(tuple(self.lines[number] for number in order), order, returned, tuple(map(self._sizes, results)))
 
-    def _is_waiting_call(self, number: int) -> bool:
-        return number in self.waiting and self.program.step(number).op == "call"
-
     def _read(self, number: int) -> Expression:
-        return self._inlined(_Raw(Expression(Hole(0)), (number,)))
+        return self._inlined(_Raw(_SAME, (number,)))
 
-    def _loop(self, number: int, step: Step) -> None:
+    def _loop(self, number: int, value: Value) -> None:
         """Gathers the lines of the values inside."""
+        step = value.step
         inside = step.argument("loop")
         own = [at for at in sorted(self.lines) if self.program.values[at].loop == inside]
         lines = tuple(line for at in own if isinstance(line := self.lines.pop(at), Line))
         states = step.argument("states")
         rows = tuple(self.rows.get((number, which)) for which in range(len(states)))
-        ends = tuple(map(self._read, step.inputs))
+        ends = tuple(map(self._read, value.inputs))
         items = tuple(self.items.get(inside, ()))
         self.lines[number] = Loop(items, states, ends, rows, lines, step.argument("length"))
 
-    def _value(self, number: int, expression: Expression) -> None:
+    def _value(self, number: int, raw: _Raw) -> None:
         value = self.program.values[number]
+        expression = self._inlined(raw)
         if value.step.op in _FREE:
-            self._leave(number, expression, _extent(expression))
+            self._leave(number, expression, self._extent(raw, expression))
         elif self.reads[number] == 1 and not value.in_order and number not in self.named:
-            self._leave(number, expression, _extent(expression))
+            self._leave(number, expression, self._extent(raw, expression))
             self.waiting.add(number)
+            if value.step.op == "call":
+                self.calls.add(number)
         else:
             self.lines[number] = Line((number,), expression, value.step.sizes)
 
@@ -221,44 +274,59 @@ class _Writer:
 
         Of two operands the longer one, of more than two all.
         """
-        operands = dict.fromkeys(reversed(raw.operands)) if self.waiting else {}
+        if self.waiting.isdisjoint(raw.operands):
+            return self._filled(raw)
+        operands = dict.fromkeys(reversed(raw.operands))
         waiting = [number for number in operands if number in self.waiting]
-        if waiting:
-            free = [number for number in operands if number in self.unnamed and number not in self.waiting]
-            calls, width = _extent(raw.expression)
-            width += sum(self.extents[number][1] for number in free)
-            order = sorted(waiting, key=lambda number: self.extents[number])
-            for at, operand in enumerate(order):
-                more, wider = self.extents[operand]
-                calls, width = calls + more, width + wider
-                if calls > MAX_CALLS or width > MAX_CHARACTERS:
-                    self._name(order if len(order) > 2 else order[at:])
-                    break
+        free = [number for number in operands if number in self.unnamed and number not in self.waiting]
+        calls, width = raw.extent
+        width += sum([self.extents[number][1] for number in free])
+        order = sorted(waiting, key=self.extents.__getitem__)
+        for at, operand in enumerate(order):
+            more, wider = self.extents[operand]
+            calls, width = calls + more, width + wider
+            if calls > MAX_CALLS or width > MAX_CHARACTERS:
+                self._name(order if len(order) > 2 else order[at:])
+                break
         return self._filled(raw)
 
     def _name(self, numbers: list[int]) -> None:
         for number in numbers:
             self.waiting.remove(number)
+            self.calls.discard(number)
             self.lines[number] = Line((number,), self.unnamed.pop(number), self._sizes(number))
 
     def _filled(self, raw: _Raw) -> Expression:
-        def value(index: int) -> Expression:
-            number = raw.operands[index]
-            return self.unnamed.get(number) or Expression(Hole(number))
+        operands = [self.unnamed.get(number) or Expression(Hole(number)) for number in raw.operands]
+        if raw.attribute is not None:
+            operands.append(raw.attribute)
+        doc, binding = raw.form.expression
+        return operands[doc.operand] if isinstance(doc, Hole) else Expression(fill(doc, operands), binding)
 
-        doc = raw.expression.doc
-        return value(doc.operand) if isinstance(doc, Hole) else Expression(fill(doc, value), raw.expression.binding)
+    def _extent(self, raw: _Raw, expression: Expression) -> tuple[int, int]:
+        """Calls and characters of what was written of it, without writing that out."""
+        if isinstance(raw.form.expression.doc, Power) or not self.pieces.isdisjoint(raw.operands):
+            return _extent(expression)
+        calls, width = raw.extent
+        for index, least in raw.form.holes:
+            number = raw.operands[index]
+            if number in self.unnamed:
+                more, wider = self.extents[number]
+                in_parentheses = self.unnamed[number].binding < least
+                calls, width = calls + more, width + wider - _HOLE + 2 * in_parentheses
+        return calls, width
 
     def _divide(self, number: int) -> None:
         """All parts of a value on one line, at the first of them."""
-        step = self.program.values[number].step
-        division = self._division(step)
+        value = self.program.values[number]
+        step = value.step
+        division = self._division(value)
         assert division is not None
         parts = self.parts[division]
         if number != min(parts.values()):
             return
         whole_of = emit_body.chunks(step) if step.op == "part" else Expression(Hole(0))
-        divided = self._inlined(_Raw(whole_of, step.inputs))
+        divided = self._inlined(_Raw(_form(whole_of), value.inputs))
         total = division[-1]
         if total <= MAX_TARGETS:
             several = tuple(self._sizes(part) for _, part in sorted(parts.items()))
@@ -269,6 +337,7 @@ class _Writer:
         for index, part in parts.items():
             written = Expression(Row((Hole(whole), f"[{index}]")))
             self._leave(part, written, (0, len(f"parts2[{index}]")))
+            self.pieces.add(part)
 
     def _sizes(self, number: int) -> Sizes:
         return self.program.values[number].step.sizes
@@ -278,12 +347,3 @@ def _index(step: Step) -> int:
     """Which part or item a step is."""
     found: int = step.argument("index" if step.op == "part" else "which")
     return found
-
-
-def _extent(expression: Expression) -> tuple[int, int]:
-    """Calls and characters."""
-    text = flat(expression.doc)
-    return len(_CALL.findall(text)), len(text)
-
-
-_CALL = re.compile(r"[\w\])]\(")

@@ -1,4 +1,4 @@
-"""Facts about the bodies of operators, worked out once: uses of one operator at one type share a body."""
+"""Facts about bodies of operators and their steps, worked out once: uses of one operator at one type share a body."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from typing import TypeVar
 
 from ein.grammar.bodies.tensors import Body
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 _MOST = 4096
 
 
-def per_body(function: Callable[[Body], T]) -> Callable[[Body], T]:
-    """The function, with results kept by the identity of the body; that is kept too, so that its id stays its own."""
-    known: dict[int, tuple[Body, T]] = {}
+def by_identity(function: Callable[[K], T]) -> Callable[[K], T]:
+    """The function, with results kept by the identity of what it is given; that is kept too, so that its id stays its
+    own."""
+    known: dict[int, tuple[K, T]] = {}
 
     @wraps(function)
-    def kept(body: Body) -> T:
-        found = known.get(id(body))
+    def kept(given: K) -> T:
+        found = known.get(id(given))
         if found is not None:
             return found[1]
         if len(known) >= _MOST:
             known.clear()
-        result = function(body)
-        known[id(body)] = body, result
+        result = function(given)
+        known[id(given)] = given, result
         return result
 
     return kept
+
+
+per_body = per_step = by_identity
 
 
 @per_body

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
 from ein.compiler.forward import Forward, Line, Loop
-from ein.compiler.source import WIDTH, Doc, Expression, Group, Hole, fill, flat, holes, layout, statement
+from ein.compiler.source import WIDTH, Doc, Expression, Group, Hole, Names, fill, flat, holes, layout, statement
 from ein.compiler.weights import Sizes
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
@@ -60,28 +60,32 @@ class Naming:
         for at, numbers in enumerate(self.reads):
             self.last.update(dict.fromkeys(numbers, at))
         for returned in found.returned:
-            self.last |= dict.fromkeys(holes(returned.doc), len(found.lines))
+            self.last |= dict.fromkeys(read(returned), len(found.lines))
 
     def text(self, at: int, indent: int) -> list[str]:
         line = self.found.lines[at]
         if isinstance(line, Loop):
             return self._loop(at, line, indent)
-        expression = self._filled(line.expression)
-        self._give_back({number for number in self.reads[at] if self.last[number] == at})
-        return self._statement(self._take(line), line, expression, indent)
+        names = {number: self.names[number] for number in self.reads[at]}
+        self._give_back({number for number in names if self.last[number] == at})
+        return self._statement(self._take(line), line, names, indent)
 
     def result(self, index: int) -> Expression:
         """What is returned, once the lines before it are written."""
         return self._filled(self.found.returned[index])
 
     def _filled(self, expression: Expression) -> Expression:
-        return Expression(fill(expression.doc, lambda number: Expression(self.names[number])), expression.binding)
+        names = {number: Expression(self.names[number]) for number in read(expression)}
+        return Expression(fill(expression.doc, names), expression.binding)
 
-    def _statement(self, targets: list[str], line: Line, expression: Expression, indent: int) -> list[str]:
-        comment = f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
+    def _statement(self, targets: list[str], line: Line, names: Names, indent: int) -> list[str]:
+        comment = self._comment(line) if self.comments else ""
+        return statement(f"{', '.join(targets)} = ", line.expression.doc, comment, indent, names)
+
+    def _comment(self, line: Line) -> str:
         if len(set(line.several)) > 1:
-            comment = listed(map(shape, line.several))
-        return statement(f"{', '.join(targets)} = ", expression.doc, comment if self.comments else "", indent)
+            return listed(map(shape, line.several))
+        return f"each {shape(line.sizes)}" if line.tuple or len(line.targets) > 1 else shape(line.sizes)
 
     def _take(self, line: Line) -> list[str]:
         """Names for the targets, where they have none yet."""
@@ -130,14 +134,14 @@ class Naming:
 
     def _lines(self, loop: Loop, own: set[int], indent: int) -> list[str]:
         """The names of what is made inside are free again after the loop, or once they are read for the last time."""
-        last = {number: at for at, line in enumerate(loop.lines) for number in holes(line.expression.doc)}
-        kept = {number for end in loop.ends for number in holes(end.doc)}
+        last = {number: at for at, line in enumerate(loop.lines) for number in read(line.expression)}
+        kept = {number for end in loop.ends for number in read(end)}
         free = (own | {number for number, _ in loop.items}) - kept
         code: list[str] = []
         for at, line in enumerate(loop.lines):
-            expression = self._filled(line.expression)
-            self._give_back({number for number in holes(line.expression.doc) if number in free and last[number] == at})
-            code += self._statement(self._take(line), line, expression, indent)
+            names = {number: self.names[number] for number in read(line.expression)}
+            self._give_back({number for number in names if number in free and last[number] == at})
+            code += self._statement(self._take(line), line, names, indent)
         unread = {number for number in free if number not in last}
         self._give_back(unread)
         return code
@@ -150,29 +154,34 @@ class Naming:
             return []
         inside = {target for line in loop.lines for target in line.targets}
         text = ", ".join(self._shown(end) for _, end in moved)
-        self._give_back({number for _, end in moved for number in holes(end.doc) if number in inside})
+        self._give_back({number for _, end in moved for number in read(end) if number in inside})
         return [f"{' ' * indent}{', '.join(name for name, _ in moved)} = {text}"]
 
     def _shown(self, expression: Expression) -> str:
         return flat(self._filled(expression).doc)
 
 
+def read(expression: Expression) -> list[int]:
+    """The values that it reads, as often as it does."""
+    return [hole.operand for hole in holes(expression.doc)]
+
+
 def _read(line: Line | Loop) -> list[int]:
     """The values that a line reads, or that a loop reads and makes."""
     if isinstance(line, Line):
-        return holes(line.expression.doc)
+        return read(line.expression)
     expressions = [*(expression for _, expression in line.items), *line.ends]
     inside = [number for inner in line.lines for number in _read(inner)]
-    return [*line.states, *inside, *(number for expression in expressions for number in holes(expression.doc))]
+    return [*line.states, *inside, *(number for expression in expressions for number in read(expression))]
 
 
 def _replaces(loop: Loop, state: int, end: int) -> bool:
     """Whether a value may have the name of the state that it is left in: nothing reads the state after it is made."""
     made = next((at for at, line in enumerate(loop.lines) if end in line.targets), None)
-    ends = [number for each in loop.ends for number in holes(each.doc)]
+    ends = [number for each in loop.ends for number in read(each)]
     if made is None or state in ends or ends.count(end) > 1:
         return False
-    return all(state not in holes(line.expression.doc) for line in loop.lines[made + 1 :])
+    return all(state not in read(line.expression) for line in loop.lines[made + 1 :])
 
 
 def _walked(over: list[Expression], length: int) -> Doc:

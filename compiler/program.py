@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ein.compiler.blocks import Block, Call, Part, Run
 from ein.compiler.emit_body import cast
@@ -29,11 +29,11 @@ CALLED = "called"
 """Where modules of classes of ours are kept; no key of a use is called so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A step whose `inputs` are values of the program."""
+class Value(NamedTuple):
+    """A step, as it stands in its body, and the values of the program that it reads."""
 
     step: Step
+    inputs: tuple[int, ...] = ()
     slot: Slot | None = None
     in_order: bool = False
     """It changes what the network keeps, or draws, and another value does too: their order matters."""
@@ -53,13 +53,16 @@ class Program:
     def step(self, number: int) -> Step:
         return self.values[number].step
 
+    def reads(self, number: int) -> tuple[int, ...]:
+        return self.values[number].inputs
+
     @cached_property
     def live(self) -> frozenset[int]:
         """Values that a result depends on."""
         found = {*self.results, *self.inputs}
         stack = list(self.results)
         while stack:
-            fresh = [source for source in self.step(stack.pop()).inputs if source not in found]
+            fresh = [source for source in self.values[stack.pop()].inputs if source not in found]
             found.update(fresh)
             stack += fresh
         return frozenset(found)
@@ -127,12 +130,12 @@ class _Flattening:
         """The values of the results of a module; of several the module gives a tuple."""
         count = len(item.outputs)
         sizes, element = item.outputs[0]
-        step = Step("call", tuple(sources), sizes, arguments=(("results", count),), element=element)
-        made = self.add(step, home_of(item, number), in_order)
+        step = Step("call", tuple(range(len(sources))), sizes, arguments=(("results", count),), element=element)
+        made = self.add(step, tuple(sources), home_of(item, number), in_order)
         if count == 1:
             return (made,)
         return tuple(
-            self.add(Step("item", (made,), sizes, arguments=(("which", which),), element=element))
+            self.add(Step("item", (0,), sizes, arguments=(("which", which),), element=element), (made,))
             for which, (sizes, element) in enumerate(item.outputs)
         )
 
@@ -151,33 +154,38 @@ class _Flattening:
         """For each step the number of its value."""
         local: list[int] = []
         for index, step in enumerate(steps):
+            if step.op == "input":
+                local.append(sources[step.argument("which")])
+                continue
             if self.truths:
                 inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
             else:
                 inputs = tuple([local[source] for source in step.inputs])
             here = (*path, index)
-            if step.op == "input":
-                local.append(sources[step.argument("which")])
-            elif step.op == "scan":
+            if step.op == "scan":
                 local.append(self._scan(step, inputs, homes, key, here))
             else:
                 local.append(self._step(step, inputs, homes.get(here), key))
         return local
 
     def _step(self, step: Step, inputs: tuple[int, ...], slot: Slot | None, key: str) -> int:
-        if slot in self.weights:
+        if slot is not None and slot in self.weights:
             return self.weights[slot]
-        moved = step.reading(inputs)
-        if step.op == "part" and (self.loop, moved) in self.parts:
-            return self.parts[self.loop, moved]
-        keeps = step.op == "host" or step.name.startswith("nn.BatchNorm")
-        in_order = step.op == "draw" or (keeps and key in self.shared)
-        made = self.add(moved, slot, in_order)
-        if step.op in ("weight", "buffer") and slot is not None:
-            self.weights[slot] = made
         if step.op == "part":
-            self.parts[self.loop, moved] = made
+            return self._part(step, inputs)
+        in_order = step.op == "draw" or (key in self.shared and _keeps(step))
+        made = self.add(step, inputs, slot, in_order)
+        if slot is not None and step.op in ("weight", "buffer"):
+            self.weights[slot] = made
         return made
+
+    def _part(self, step: Step, inputs: tuple[int, ...]) -> int:
+        """Equal parts of a value are one."""
+        at = self.loop, step.reading(inputs)
+        found = self.parts.get(at)
+        if found is None:
+            found = self.parts[at] = self.add(step, inputs)
+        return found
 
     def _scan(
         self,
@@ -192,19 +200,21 @@ class _Flattening:
         given = [each for each in body.steps if each.op == "input"]
         states = given[len(sliced) :]
         starts = [
-            self.add(replace(state, op="carried", inputs=(start,), arguments=()))
+            self.add(replace(state, op="carried", inputs=(0,), arguments=()), (start,))
             for state, start in zip(states, inputs[len(sliced) :], strict=True)
         ]
         around, self.loop = self.loop, next(self.loops)
         fixed = [
-            value if axis is None else self.add(replace(each, op="each", inputs=(value,), arguments=(("axis", axis),)))
+            value
+            if axis is None
+            else self.add(replace(each, op="each", inputs=(0,), arguments=(("axis", axis),)), (value,))
             for each, value, axis in zip(given, inputs, sliced, strict=False)
         ]
         local = self.body(body.steps, [*fixed, *starts], homes, key, path)
         ends = tuple(self._number(local[result]) for result in body.results)
         inside, self.loop = self.loop, around
         arguments = (("loop", inside), ("states", tuple(starts)), ("length", step.argument("length")))
-        return self.add(replace(step, inputs=ends, arguments=arguments))
+        return self.add(replace(step, inputs=tuple(range(len(ends))), arguments=arguments), ends)
 
     def _operand(self, step: Step, index: int, value: int) -> int:
         """A truth is boolean as the condition of `where`, and where other truths are made of it."""
@@ -218,7 +228,7 @@ class _Flattening:
         step = self.values[value].step
         if (self.loop, value) not in self.casts:
             like = self._like(value, step.element)
-            self.casts[self.loop, value] = self.add(cast(value, like, step))
+            self.casts[self.loop, value] = self.add(cast(step), (value, like))
         return self.casts[self.loop, value]
 
     def _like(self, value: int, element: str) -> int:
@@ -228,15 +238,20 @@ class _Flattening:
             found = stack.pop()
             step = self.values[found].step
             if is_truth(step):
-                stack += reversed(step.inputs)
+                stack += reversed(self.values[found].inputs)
             elif step.op != "number" and step.element == element:
                 return found
         raise AssertionError(f"a truth of {element} is about none")
 
-    def add(self, step: Step, slot: Slot | None = None, in_order: bool = False) -> int:
+    def add(self, step: Step, inputs: tuple[int, ...] = (), slot: Slot | None = None, in_order: bool = False) -> int:
         """The number of a new value."""
         number = len(self.values)
-        self.values.append(Value(step, slot, in_order, self.loop, self.origin))
-        if is_truth(step) and step.element != "bool":
+        self.values.append(Value(step, inputs, slot, in_order, self.loop, self.origin))
+        if step.element != "bool" and is_truth(step):
             self.truths.add(number)
         return number
+
+
+def _keeps(step: Step) -> bool:
+    """Whether it changes what it keeps, or may."""
+    return step.op == "host" or step.name.startswith("nn.BatchNorm")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from textwrap import dedent
 from typing import NamedTuple, TypeAlias
 
@@ -50,16 +50,20 @@ class Expression(NamedTuple):
     binding: int = ATOM
 
 
-def holes(doc: Doc) -> list[int]:
-    """Indices of the holes from left to right, as often as they occur."""
-    found: list[int] = []
+Operands: TypeAlias = Sequence[Expression] | Mapping[int, Expression]
+"""By the numbers of their holes."""
+
+
+def holes(doc: Doc) -> list[Hole]:
+    """From left to right, as often as they occur."""
+    found: list[Hole] = []
     stack: list[Doc] = [doc]
     while stack:
         last = stack.pop()
         if isinstance(last, str):
             continue
         if isinstance(last, Hole):
-            found.append(last.operand)
+            found.append(last)
         elif isinstance(last, Group):
             stack += last.items[::-1]
             stack.append(last.head)
@@ -70,71 +74,81 @@ def holes(doc: Doc) -> list[int]:
     return found
 
 
-def fill(doc: Doc, value: Callable[[int], Expression]) -> Doc:
+def fill(doc: Doc, operands: Operands) -> Doc:
     """The expression with its holes filled, parenthesised where needed; a hole for a hole renames it."""
     if isinstance(doc, str):
         return doc
     if isinstance(doc, Hole):
-        found = value(doc.operand)
+        found = operands[doc.operand]
         if isinstance(found.doc, Hole):
             return Hole(found.doc.operand, max(doc.least, found.doc.least))
         return found.doc if found.binding >= doc.least else Group("", (found.doc,))
     if isinstance(doc, Group):
-        return Group(fill(doc.head, value), _filled(doc.items, value), doc.brackets)
+        return Group(fill(doc.head, operands), _filled(doc.items, operands), doc.brackets)
     if isinstance(doc, Row):
-        return Row(_filled(doc.parts, value))
-    return Power(fill(doc.base, value), fill(doc.exponent, value))
+        return Row(_filled(doc.parts, operands))
+    return Power(fill(doc.base, operands), fill(doc.exponent, operands))
 
 
-def _filled(docs: tuple[Doc, ...], value: Callable[[int], Expression]) -> tuple[Doc, ...]:
-    return tuple([doc if isinstance(doc, str) else fill(doc, value) for doc in docs])
+def _filled(docs: tuple[Doc, ...], operands: Operands) -> tuple[Doc, ...]:
+    return tuple([doc if isinstance(doc, str) else fill(doc, operands) for doc in docs])
 
 
-def flat(doc: Doc) -> str:
+Names: TypeAlias = Mapping[int, str]
+"""Of holes; those without one are written `__`."""
+
+NAMELESS: Names = {}
+
+
+def flat(doc: Doc, names: Names = NAMELESS) -> str:
     """On one line."""
     if isinstance(doc, str):
         return doc
     if isinstance(doc, Hole):
-        return "__"
+        return names.get(doc.operand, "__")
     if isinstance(doc, Group):
-        return f"{flat(doc.head)}{doc.brackets[0]}{', '.join(_flat(doc.items))}{doc.brackets[1]}"
+        head, items, (opening, closing) = doc
+        head = head if isinstance(head, str) else flat(head, names)
+        return f"{head}{opening}{', '.join(_flat(items, names))}{closing}"
     if isinstance(doc, Row):
-        return "".join(_flat(doc.parts))
-    left, right = flat(doc.base), flat(doc.exponent)
+        return "".join(_flat(doc.parts, names))
+    left, right = flat(doc.base, names), flat(doc.exponent, names)
     sign = "**" if _SIMPLE.fullmatch(left) and _SIMPLE.fullmatch(right.removeprefix("-")) else " ** "
     return f"{left}{sign}{right}"
 
 
-def _flat(docs: tuple[Doc, ...]) -> list[str]:
-    return [doc if isinstance(doc, str) else flat(doc) for doc in docs]
+def _flat(docs: tuple[Doc, ...], names: Names) -> list[str]:
+    return [doc if isinstance(doc, str) else flat(doc, names) for doc in docs]
 
 
 _SIMPLE = re.compile(r"[\w.]+(e-\d+)?")
 
 
-def layout(before: str, doc: Doc, after: str, indent: int) -> list[str]:
+def layout(before: str, doc: Doc, after: str, indent: int, names: Names = NAMELESS) -> list[str]:
     """The lines of `before doc after`, `indent` spaces in; broken at the outermost brackets where it is too long.
 
     Arguments of a call then stand together if they fit, items of a list or tuple each on its own line.
     """
-    line = f"{' ' * indent}{before}{flat(doc)}{after}"
+    line = f"{' ' * indent}{before}{flat(doc, names)}{after}"
+    if len(line) <= WIDTH:
+        return [line]
     match doc:
         case Row((Group() as first, *rest)):
-            doc, after = first, "".join(map(flat, rest)) + after
+            doc, after = first, "".join(flat(each, names) for each in rest) + after
         case _:
             pass
-    if len(line) <= WIDTH or not isinstance(doc, Group):
+    if not isinstance(doc, Group):
         return [line]
-    inner = f"{' ' * (indent + 4)}{', '.join(map(flat, doc.items))}"
+    inner = f"{' ' * (indent + 4)}{', '.join(_flat(doc.items, names))}"
     fits = doc.head != "" and len(inner) <= WIDTH
-    body = [inner] if fits else [row for item in doc.items for row in layout("", item, ",", indent + 4)]
+    body = [inner] if fits else [row for item in doc.items for row in layout("", item, ",", indent + 4, names)]
     opening, closing = doc.brackets[0], doc.brackets[1]
-    return [f"{' ' * indent}{before}{flat(doc.head)}{opening}", *body, f"{' ' * indent}{closing}{after}"]
+    return [f"{' ' * indent}{before}{flat(doc.head, names)}{opening}", *body, f"{' ' * indent}{closing}{after}"]
 
 
-def statement(before: str, doc: Doc, comment: str, indent: int) -> list[str]:
+def statement(before: str, doc: Doc, comment: str, indent: int, names: Names = NAMELESS) -> list[str]:
     """A line with a comment at its end, or above it where both do not fit."""
-    lines = layout(before, doc, "", indent)
+    lines = layout(before, doc, "", indent, names)
     if not comment:
         return lines
     if len(lines) == 1 and len(lines[0]) + len(comment) + 4 <= WIDTH:

@@ -107,7 +107,7 @@ def lines_of(program: Program, found: Forward) -> list[list[int]]:
         if value.origin >= 0:
             for line in own:
                 items[line].add(value.origin)
-        for source in value.step.inputs:
+        for source in value.inputs:
             lines.setdefault(source, set()).update(own)
     return [sorted(each) for each in items]
 
