@@ -196,10 +196,9 @@ class _Writing:
     def _part(self, number: int, first: int) -> None:
         flow = self.found.flow
         use = flow.uses[number]
-        template, numbers = flow.templates.of(use.applied)
+        _, numbers, body, kept = flow.filled[number]
         own, base = self._own, self.found.first[self.region]
-        columns = range(first - base, first - base + len(template.roles))
-        body, kept = use.applied.body, flow.templates.slots(use.applied)
+        columns = range(first - base, first - base + len(numbers))
         if own.written and not own.written.keys().isdisjoint(columns):
             body = refilled(body, lambda i: own.number(columns[i], numbers[i]))
             kept = slots(body)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.nodes import Input, Scope, Use
-from ein.compiler.template import Template, Templates
+from ein.compiler.template import Filled, Templates
 
 Item: TypeAlias = "int | Region"
 
@@ -54,7 +54,7 @@ class Flow:
     """
 
     graph: OpGraph
-    templates: Templates
+    filled: dict[int, Filled]
     order: tuple[int, ...]
     uses: dict[int, Use]
     sources: dict[int, tuple[Port | None, ...]]
@@ -67,49 +67,48 @@ class Flow:
 
 def flow(graph: OpGraph) -> Flow:
     templates = Templates()
-    origin: dict[Port, Port] = {}
-    given: dict[int, tuple[Port, ...]] = {}
-    parts: dict[int, Template] = {}
-    uses: dict[int, Use] = {}
-    wires = graph.wires()
-    for number, node in graph.nodes():
-        sources = given[number] = tuple(origin[source] for source in wires[number])
-        if isinstance(node, Use):
-            uses[number] = node
-            parts[number] = part = templates.of(node.applied)[0]
-            for port, alias in enumerate(part.aliases):
-                origin[Port(number, port)] = Port(number, port) if alias is None else sources[alias]
-        elif isinstance(node, Input):
-            origin |= {Port(number, port): Port(number, port) for port in range(len(node.outputs))}
-    live, read = _live(graph, given, parts)
-    order = tuple(number for number in graph.order if number in live)
-    kept = {number: uses[number].key for number in order if templates.slots(uses[number].applied)}
+    moved: dict[Port, Port] = {}
+    given = graph.wires()
+    filled: dict[int, Filled] = {}
+    for number, use in graph.uses():
+        if moved:
+            given[number] = tuple([moved.get(source, source) for source in given[number]])
+        part = filled[number] = templates.of(use.applied.body)
+        for port, alias in enumerate(part.template.aliases):
+            if alias is not None:
+                moved[Port(number, port)] = given[number][alias]
+    results = tuple([moved.get(source, source) for source in given[graph.output]])
+    live, read = _live(graph, given, filled, results)
+    uses = {number: use for number, use in graph.uses() if number in live}
+    kept = {number: use.key for number, use in uses.items() if filled[number].slots}
     keys = Counter(kept.values())
     places = {key: place for place, key in enumerate(keys)}
     keeps = {number: places[key] for number, key in kept.items()}
     shared = frozenset(key for key, count in keys.items() if count > 1)
-    return Flow(graph, templates, order, uses, read, live, given[graph.output], keeps, shared)
+    return Flow(graph, filled, tuple(uses), uses, read, live, results, keeps, shared)
 
 
 def _live(
-    graph: OpGraph, given: dict[int, tuple[Port, ...]], parts: dict[int, Template]
+    graph: OpGraph, given: dict[int, tuple[Port, ...]], filled: dict[int, Filled], results: tuple[Port, ...]
 ) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[Port | None, ...]]]:
     """The results of each node that something depends on, and what these are made of."""
     wanted: dict[int, set[int]] = defaultdict(set)
-    for port in given[graph.output]:
-        wanted[port.node].add(port.port)
+    for node, port in results:
+        wanted[node].add(port)
     live: dict[int, tuple[int, ...]] = {}
     sources: dict[int, tuple[Port | None, ...]] = {}
-    for number in reversed(graph.order):
-        if number not in wanted or number not in parts:
+    for number, _ in reversed(graph.uses()):
+        if number not in wanted:
             continue
         live[number] = tuple(sorted(wanted[number]))
-        reads = parts[number].reads
+        reads = filled[number].template.reads
         read = frozenset().union(*(reads[result] for result in live[number])) if len(reads) > 1 else reads[0]
-        sources[number] = tuple(port if at in read else None for at, port in enumerate(given[number]))
+        own = given[number]
+        whole = len(read) == len(own)
+        sources[number] = own if whole else tuple([port if at in read else None for at, port in enumerate(own)])
         for at in read:
-            port = given[number][at]
-            wanted[port.node].add(port.port)
+            node, port = own[at]
+            wanted[node].add(port)
     return live, sources
 
 
@@ -122,72 +121,85 @@ def tree(found: Flow) -> list[Region]:
     """The regions of a graph, each after the one around it; the first is all of it.
 
     Scopes whose nodes cannot be computed as a whole (something outside needs one of them and is needed by another)
-    are dissolved, and their nodes stand one level higher.
+    are dissolved, and their nodes stand one level higher. Scopes of one node are none.
     """
     regions, home = _grown(found)
-    while True:
-        _fill(found, regions, home)
-        edges = _wired(found, home, regions[0])
-        stuck = {scope for region, own in edges.items() for scope in _arranged(region, own)}
-        if not stuck:
-            regions = _collapsed(regions)
-            _weigh(found, regions)
-            return regions
-        regions = _dissolved(regions, home, stuck)
+    place = {number: at for at, number in enumerate(found.order)}
+    wires, unsorted = _wired(found, home, place, regions[0])
+    while unsorted:
+        stuck = [inner for region in unsorted for inner in _arranged(region, _edges(region, wires[region], home))]
+        regions, unsorted = _dissolved(regions, home, wires, place, stuck)
+    regions = _collapsed(regions)
+    _weigh(found, regions)
+    return regions
 
 
 def _grown(found: Flow) -> tuple[list[Region], dict[int, Region]]:
-    """Regions without items, by their first nodes, and the innermost one around each node."""
-    root = Region(None, "", None, 0, 0)
-    regions, home = [root], {}
-    at: dict[tuple[Scope, ...], Region] = {(): root}
+    """Regions with their items in the order of the first nodes of these, and the innermost region around each node."""
+    regions, home = _entered(found)
+    ahead = iter([*regions[1:], None])
+    region = next(ahead)
     for place, number in enumerate(found.order):
-        path = found.uses[number].path[:MAX_DEPTH]
-        home[number] = at.get(path) or _opened(at, path, place, regions)
+        while region is not None and region.first == place:
+            assert region.parent is not None
+            region.parent.items.append(region)
+            region = next(ahead)
+        home[number].items.append(number)
     return regions, home
 
 
-def _opened(at: dict[tuple[Scope, ...], Region], path: tuple[Scope, ...], place: int, regions: list[Region]) -> Region:
-    """The region at the end of a path, with those around it that are not known yet."""
-    fresh: list[tuple[Scope, ...]] = []
-    while path not in at:
-        fresh.append(path)
-        path = path[:-1]
-    region = at[path]
-    for path in reversed(fresh):
-        region = at[path] = Region(path[-1], _name(path[-1].label), region, region.depth + 1, place)
-        regions.append(region)
-    return region
+def _entered(found: Flow) -> tuple[list[Region], dict[int, Region]]:
+    """Regions without items, by their first nodes; a scope is one with its second node, and until then has the place of
+    the first."""
+    root = Region(None, "", None, 0, 0)
+    inside: dict[Region, dict[Scope, Region | int]] = {root: {}}
+    paths = [found.uses[number].path[:MAX_DEPTH] for number in found.order]
+    home: dict[int, Region] = {}
+    for place, path in enumerate(paths):
+        region = root
+        while region.depth < len(path):
+            scope = path[region.depth]
+            inner = inside[region].get(scope)
+            if inner is None:
+                inside[region][scope] = place
+                break
+            if isinstance(inner, int):
+                first = inner
+                inner = inside[region][scope] = Region(scope, _name(scope.label), region, region.depth + 1, first)
+                inside[inner] = dict.fromkeys(paths[first][inner.depth : inner.depth + 1], first)
+                home[found.order[first]] = inner
+            region = inner
+        home[found.order[place]] = region
+    return sorted(inside, key=lambda region: (region.first, region.depth)), home
 
 
-def _dissolved(regions: list[Region], home: dict[int, Region], gone: set[Scope]) -> list[Region]:
-    """The regions without those of these scopes; what stands in them stands one level higher, in place."""
-    for region in regions:
-        if region.parent is not None:
-            region.parent = _kept(region.parent, gone)
-            region.depth = region.parent.depth + 1
-    for number, region in home.items():
-        home[number] = _kept(region, gone)
-    return [region for region in regions if region.scope not in gone]
-
-
-def _kept(region: Region, gone: set[Scope]) -> Region:
-    while region.parent is not None and region.scope in gone:
-        region = region.parent
-    return region
-
-
-def _fill(found: Flow, regions: list[Region], home: dict[int, Region]) -> None:
-    """Gives the regions their items, in the order of the first nodes of these, and takes what is known of ports."""
-    fresh: dict[int, list[Region]] = defaultdict(list)
-    for region in regions:
-        region.items, region.inputs, region.outputs = [], {}, {}
-        fresh[region.first].append(region)
-    for place, number in enumerate(found.order):
-        for region in fresh.get(place, ()):
-            if region.parent is not None:
-                region.parent.items.append(region)
-        home[number].items.append(number)
+def _dissolved(
+    regions: list[Region],
+    home: dict[int, Region],
+    wires: dict[Region, Wires],
+    place: dict[int, int],
+    stuck: list[Region],
+) -> tuple[list[Region], list[Region]]:
+    """The regions without those that are stuck; what stands in them stands one level higher, in place. And those in
+    which an item stands before one that it reads now."""
+    wider: dict[Region, None] = {}
+    for region in sorted(stuck, key=lambda region: region.depth, reverse=True):
+        around = region.parent
+        assert around is not None
+        for item in region.items:
+            if isinstance(item, Region):
+                item.parent = around
+            else:
+                home[item] = around
+        around.items = [*(item for item in around.items if item is not region), *region.items]
+        wires[around] += wires[region]
+        wider.pop(region, None)
+        wider[around] = None
+    for region in wider:
+        region.items.sort(key=lambda item: _first(item, place))
+    unsorted = [region for region in wider if _is_unsorted(_edges(region, wires[region], home), place)]
+    gone = set(stuck)
+    return [region for region in regions if region not in gone], unsorted
 
 
 @lru_cache(maxsize=4096)
@@ -200,11 +212,16 @@ def _name(label: str) -> str:
 Edges: TypeAlias = list[tuple[Item, Item]]
 """Items of a region: one that is read, and one that reads it."""
 
+Wires: TypeAlias = list[tuple[int, int]]
+"""Nodes in two items of a region: one that is read, and one that reads it."""
 
-def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, Edges]:
-    """Into the regions what they read and give; and the edges of those in which an item stands before one it reads."""
-    place = {number: at for at, number in enumerate(found.order)}
-    edges: dict[Region, Edges] = defaultdict(list)
+
+def _wired(
+    found: Flow, home: dict[int, Region], place: dict[int, int], root: Region
+) -> tuple[dict[Region, Wires], list[Region]]:
+    """The wires of each region, and those in which an item stands before one that it reads; into the regions what they
+    read and give."""
+    wires: dict[Region, Wires] = defaultdict(list)
     unsorted: dict[Region, None] = {}
     for number in found.order:
         for source in found.sources[number]:
@@ -212,13 +229,31 @@ def _wired(found: Flow, home: dict[int, Region], root: Region) -> dict[Region, E
                 continue
             above, read, reader = _meeting(source, home.get(source.node, root), number, home[number])
             if source.node in home:
-                edges[above].append((read, reader))
+                wires[above].append((source.node, number))
                 if _first(read, place) > _first(reader, place):
                     unsorted[above] = None
     for port in found.results:
         if port.node in home:
             _meeting(port, home[port.node], found.graph.output, root)
-    return {region: edges[region] for region in unsorted}
+    return wires, list(unsorted)
+
+
+def _edges(region: Region, wires: Wires, home: dict[int, Region]) -> Edges:
+    return [(_item(region, read, home), _item(region, reader, home)) for read, reader in wires]
+
+
+def _item(region: Region, number: int, home: dict[int, Region]) -> Item:
+    """That of a region that a node is in."""
+    item: Item = number
+    around = home[number]
+    while around is not region:
+        assert around.parent is not None
+        item, around = around, around.parent
+    return item
+
+
+def _is_unsorted(edges: Edges, place: dict[int, int]) -> bool:
+    return any(_first(read, place) > _first(reader, place) for read, reader in edges)
 
 
 def _meeting(port: Port, there: Region, reader: Item, here: Region) -> tuple[Region, Item, Item]:
@@ -244,19 +279,19 @@ def _first(item: Item, place: dict[int, int]) -> int:
     return item.first if isinstance(item, Region) else place[item]
 
 
-def _arranged(region: Region, edges: Edges) -> set[Scope]:
-    """Puts the items in an order in which each is after what it reads, in place; the scopes for which there is none."""
+def _arranged(region: Region, edges: Edges) -> list[Region]:
+    """Puts the items in an order in which each is after what it reads, in place; the regions for which there is none."""
     place = {item: at for at, item in enumerate(region.items)}
     pairs = list({(place[read], place[reader]) for read, reader in edges})
     order = _sorted(len(region.items), pairs)
     if len(order) == len(region.items):
         region.items = [region.items[at] for at in order]
-        return set()
+        return []
     left = set(range(len(region.items))) - set(order)
     back = [(reader, read) for read, reader in pairs if {read, reader} <= left]
     behind = set(_sorted(len(region.items), back))
     stuck = [region.items[at] for at in sorted(left - behind)]
-    return {item.scope for item in stuck if isinstance(item, Region) and item.scope is not None}
+    return [item for item in stuck if isinstance(item, Region)]
 
 
 def _sorted(count: int, edges: list[tuple[int, int]]) -> list[int]:
@@ -279,14 +314,9 @@ def _sorted(count: int, edges: list[tuple[int, int]]) -> list[int]:
 
 
 def _collapsed(regions: list[Region]) -> list[Region]:
-    """Without regions of one operator, and without those that hold another one and nothing else; that has the outer
-    name of both, unless it says little."""
+    """Without those that hold another one and nothing else; that has the outer name of both, unless it says little."""
     gone: set[Region] = set()
     for region in reversed(regions):
-        for at, item in enumerate(region.items):
-            if isinstance(item, Region) and _is_operator(item):
-                gone.add(item)
-                region.items[at] = item.items[0]
         inner = region.items[0] if len(region.items) == 1 else None
         if not isinstance(inner, Region) or region.parent is None:
             continue
@@ -297,10 +327,6 @@ def _collapsed(regions: list[Region]) -> list[Region]:
             if isinstance(item, Region):
                 item.parent = region
     return [region for region in regions if region not in gone]
-
-
-def _is_operator(region: Region) -> bool:
-    return len(region.items) == 1 and not isinstance(region.items[0], Region)
 
 
 def _weigh(found: Flow, regions: list[Region]) -> None:

@@ -146,7 +146,7 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
             size = what.length
             own = _shared(flow, item) if flow.shared else ()
         else:
-            what = flow.templates.of(flow.uses[item].applied)[0]
+            what = flow.filled[item].template
             live, sources = flow.live[item], tuple(map(read, flow.sources[item]))
             ports, size = tuple(Port(item, port) for port in live), len(what.roles)
             key = flow.uses[item].key
@@ -192,7 +192,7 @@ def _laid_out(
         item, done = stack.pop()
         if not isinstance(item, Region):
             order.append(item)
-            numbers += flow.templates.of(flow.uses[item].applied)[1]
+            numbers += flow.filled[item].numbers
         elif done:
             spans[item] = (spans[item][0], len(order))
         else:

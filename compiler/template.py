@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeAlias
 from ein.compiler.memo import per_body
 from ein.compiler.weights import Slot, slots
 from ein.grammar.bodies.tensors import Body, Step
-from ein.grammar.cfg import Applied
 
 SHOWN, BUILT, RUN = range(3)
 """Where a number is written: in comments alone, in the constructor, in `forward`."""
@@ -53,34 +52,35 @@ class Template:
     """About how many of a `forward` it takes."""
 
 
+class Filled(NamedTuple):
+    """A body as its template and the numbers that fill it, and what it keeps."""
+
+    template: Template
+    numbers: tuple[Number, ...]
+    body: Body
+    slots: tuple[Slot, ...]
+
+
 class Templates:
-    """The templates of the uses of one graph, and the numbers of each use."""
+    """The templates of the uses of one graph, and what fills them."""
 
     def __init__(self) -> None:
         self._numbers: dict[_Shape, Template] = {}
-        self._known: dict[int, tuple[Template, tuple[Number, ...]]] = {}
+        self._known: dict[int, Filled] = {}
 
-    def slots(self, applied: Applied) -> tuple[Slot, ...]:
-        """Of its body."""
-        return _slots(applied.body)
-
-    def of(self, applied: Applied) -> tuple[Template, tuple[Number, ...]]:
-        body = applied.body
+    def of(self, body: Body) -> Filled:
         found = self._known.get(id(body))
         if found is None:
-            found = self._known[id(body)] = self._template(body), _taken_apart(body).numbers
+            apart = _taken_apart(body)
+            found = self._known[id(body)] = Filled(self._template(apart, body), apart.numbers, body, slots(body))
         return found
 
-    def _template(self, body: Body) -> Template:
-        apart = _taken_apart(body)
+    def _template(self, apart: _Apart, body: Body) -> Template:
         known = self._numbers.get(apart.shape)
         if known is None:
             known = Template(len(self._numbers), apart.roles, *apart.wires, _lines(body))
             self._numbers[apart.shape] = known
         return known
-
-
-_slots = per_body(slots)
 
 
 class _Shape:

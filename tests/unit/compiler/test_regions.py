@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -60,11 +61,12 @@ def test_a_region_is_in_its_parent_and_of_a_scope_of_all_its_nodes() -> None:
 
 def test_some_of_the_scopes_are_dissolved(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the laws above are about them too; no region of theirs is left."""
-    gone: set[Scope] = set()
+    gone: set[Scope | None] = set()
 
-    def noted(known: list[Region], home: dict[int, Region], scopes: set[Scope]) -> list[Region]:
-        gone.update(scopes)
-        return dissolved(known, home, scopes)
+    def noted(*given: Any) -> Any:
+        *_, stuck = given
+        gone.update(region.scope for region in stuck)
+        return dissolved(*given)
 
     dissolved = compiler_regions._dissolved
     monkeypatch.setattr(compiler_regions, "_dissolved", noted)
