@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ein.compiler.graph import Port
 from ein.compiler.regions import Flow, Region, nodes
@@ -126,45 +126,63 @@ def structured(flow: Flow, regions: list[Region], with_classes: bool) -> Structu
 
 
 def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: dict[Hashable, Structure]) -> Structure:
-    places: dict[Port, Place] = {}
-    given: dict[Port, Place] = {}
+    read = _Reading()
     keys: dict[str, Place] = {}
-    members: list[Member] = []
-    marks: list[Hashable] = []
-    length = 0
-
-    def read(port: Port | None) -> Place | None:
-        if port is None:
-            return None
-        return places.get(port) or given.get(port) or given.setdefault(port, Place(GIVEN, len(given)))
-
+    marks: list[_Mark] = []
     for at, item in enumerate(region.items):
         what: Template | Structure
         if isinstance(item, Region):
-            what, ports = of[item], tuple(item.outputs)
-            live, sources = tuple(range(len(ports))), tuple(map(read, item.inputs))
-            size = what.length
-            own = _shared(flow, item) if flow.shared else ()
+            what, own = of[item], _shared(flow, item) if flow.shared else ()
+            live, sources = tuple(range(len(item.outputs))), read.all(item.inputs)
+            read.places |= {port: Place(at, end) for end, port in enumerate(item.outputs)}
         else:
-            what = flow.filled[item].template
-            live, sources = flow.live[item], tuple(map(read, flow.sources[item]))
-            ports, size = tuple(Port(item, port) for port in live), len(what.roles)
             key = flow.uses[item].key
-            own = (key,) if item in flow.keeps and key in flow.shared else ()
-        members.append(Member(what, live, sources, length, item in flow.keeps))
-        marks.append((isinstance(item, Region), what.number, live, sources, _repeated(own, keys, at)))
-        for port, end in zip(ports, live, strict=True):
-            places[port] = Place(at, end)
-        length += size
-    region.inputs = {port: place.port for port, place in given.items()}
-    region.outputs = dict.fromkeys(sorted(region.outputs, key=places.__getitem__))
-    outputs = tuple(places[port] for port in region.outputs)
+            what, own = flow.filled[item].template, (key,) if key in flow.shared and item in flow.keeps else ()
+            live, sources = flow.live[item], read.all(flow.sources[item])
+            for end in live:
+                read.places[item, end] = Place(at, end)
+        marks.append((what, live, sources, _repeated(own, keys, at)))
+    outputs = tuple(sorted([read.places[port] for port in region.outputs]))
+    region.inputs = read.given
+    region.outputs = dict.fromkeys(sorted(region.outputs, key=read.places.__getitem__))
     mark = (region.name, tuple(marks), outputs)
     made = known.get(mark)
     if made is None:
-        made = known[mark] = Structure(len(known), region.name, tuple(members), outputs, length)
+        members, length = _members(flow, region, marks)
+        made = known[mark] = Structure(len(known), region.name, members, outputs, length)
     made.regions.append(region)
     return made
+
+
+_Mark: TypeAlias = "tuple[Template | Structure, tuple[int, ...], tuple[Place | None, ...], Hashable]"
+
+
+def _members(flow: Flow, region: Region, marks: list[_Mark]) -> tuple[tuple[Member, ...], int]:
+    """And the count of their numbers."""
+    members: list[Member] = []
+    length = 0
+    for item, (what, live, sources, _) in zip(region.items, marks, strict=True):
+        members.append(Member(what, live, sources, length, item in flow.keeps))
+        length += len(what.roles) if isinstance(what, Template) else what.length
+    return tuple(members), length
+
+
+class _Reading:
+    """Where the ports stand that a region reads and makes; `given` are those from outside, by their number."""
+
+    __slots__ = ("given", "places")
+
+    def __init__(self) -> None:
+        self.given: dict[Port, int] = {}
+        self.places: dict[tuple[int, int], Place] = {}
+
+    def all(self, ports: Iterable[Port | None]) -> tuple[Place | None, ...]:
+        return tuple([None if port is None else self.places.get(port) or self._outside(port) for port in ports])
+
+    def _outside(self, port: Port) -> Place:
+        number = self.given[port] = len(self.given)
+        place = self.places[port] = Place(GIVEN, number)
+        return place
 
 
 def _repeated(own: tuple[str, ...], keys: dict[str, Place], at: int) -> tuple[tuple[int, Place], ...]:
