@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ein.compiler.class_names import ClassNames
 from ein.compiler.graph import OpGraph, Port
@@ -19,8 +19,7 @@ from ein.grammar.bodies.tensors import Body
 Keys: TypeAlias = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """A use of an operator in the text of a class; `place` is the node's among all those of the class."""
 
     place: int
@@ -150,11 +149,19 @@ class _Writing:
     structure: Structure
     of: Mapping[Structure, Parameters]
     items: list[Part | Call] = field(default_factory=list)
-    at: dict[Port, Port] = field(default_factory=dict)
+    at: dict[tuple[int, int], Port] = field(default_factory=dict)
+    """Where a port of the graph stands in the class."""
+    region: Region = field(init=False)
+    own: Parameters = field(init=False)
+    base: int = field(init=False)
+    start: int = field(init=False)
+    """Where the numbers and the nodes of the region begin among all."""
 
-    @property
-    def region(self) -> Region:
-        return self.structure.regions[0]
+    def __post_init__(self) -> None:
+        self.region = self.structure.regions[0]
+        self.own = self.of.get(self.structure, _NONE)
+        self.base = self.found.first[self.region]
+        self.start = self.found.nodes[self.region][0]
 
     def block(self) -> Block:
         graph, region = self.found.flow.graph, self.region
@@ -168,11 +175,7 @@ class _Writing:
         self._expand(region)
         inputs = tuple(self._shape(region, Place(GIVEN, number), port) for number, port in enumerate(given))
         items, results = joined(self.items, tuple(self.at[port] for port in ends))
-        return Block("", self.structure, self._own, items, inputs, results)
-
-    @property
-    def _own(self) -> Parameters:
-        return self.of.get(self.structure, _NONE)
+        return Block("", self.structure, self.own, items, inputs, results)
 
     def _expand(self, region: Region) -> None:
         """What the region holds, in place; regions that are no classes are written out."""
@@ -197,24 +200,23 @@ class _Writing:
         flow = self.found.flow
         use = flow.uses[number]
         _, numbers, body, kept = flow.filled[number]
-        own, base = self._own, self.found.first[self.region]
-        columns = range(first - base, first - base + len(numbers))
-        if own.written and not own.written.keys().isdisjoint(columns):
-            body = refilled(body, lambda i: own.number(columns[i], numbers[i]))
-            kept = slots(body)
-        place = self.found.places[number] - self.found.nodes[self.region][0]
+        own = self.own
+        if own.written:
+            columns = range(first - self.base, first - self.base + len(numbers))
+            if not own.written.keys().isdisjoint(columns):
+                body = refilled(body, lambda i: own.number(columns[i], numbers[i]))
+                kept = slots(body)
+        place = self.found.places[number] - self.start
         sources = tuple([port and self.at[port] for port in flow.sources[number]])
-        built = flow.keeps.get(number)
-        self.items.append(Part(place, body, use.key, use.application.name, kept, sources, built))
         for port in flow.live[number]:
-            self.at[Port(number, port)] = Port(len(self.items) - 1, port)
+            self.at[number, port] = Port(len(self.items), port)
+        self.items.append(Part(place, body, use.key, use.application.name, kept, sources, flow.keeps.get(number)))
 
     def _call(self, around: Region, at: int, region: Region) -> None:
         structure = self.found.of[region]
-        base = self.found.first[self.region]
         first = self.found.first[region]
         arguments = tuple(
-            (given, self._own.number(first - base + given.column, self.found.numbers[first + given.column]))
+            (given, self.own.number(first - self.base + given.column, self.found.numbers[first + given.column]))
             for given in self.of[structure].given
         )
         outputs = tuple(self._shape(around, Place(at, i), port) for i, port in enumerate(region.outputs))
@@ -222,7 +224,7 @@ class _Writing:
         shared = own if any(key in self.found.flow.shared for key in own) else ()
         built = self.found.flow.keeps[self._first_kept(region)] if own else None
         sources = tuple(self.at[port] for port in region.inputs)
-        place = self.found.nodes[region][0] - self.found.nodes[self.region][0]
+        place = self.found.nodes[region][0] - self.start
         self.items.append(Call(place, structure, arguments, sources, outputs, shared, None, built))
         self.at |= {port: Port(len(self.items) - 1, i) for i, port in enumerate(region.outputs)}
 
@@ -235,10 +237,10 @@ class _Writing:
         """Sizes and element type of something in a region, which is the graph's `port`."""
         type = self.found.flow.graph.type(port)
         span = self.found.of[region].sizes_of(place)
-        if span is None or not self._own.written:
+        if span is None or not self.own.written:
             return type.sizes, type.element
-        first = self.found.first[region] - self.found.first[self.region] + span.first
-        return tuple(self._own.number(first + i, size) for i, size in enumerate(type.sizes)), type.element  # type: ignore[misc]
+        first = self.found.first[region] - self.base + span.first
+        return tuple(self.own.number(first + i, size) for i, size in enumerate(type.sizes)), type.element  # type: ignore[misc]
 
 
 _NONE = Parameters()
@@ -249,7 +251,8 @@ _NONE = Parameters()
 
 def joined(items: Sequence[Part | Call], results: tuple[Port, ...]) -> tuple[tuple[Item, ...], tuple[Port, ...]]:
     """The items with calls of one kind that follow one another as runs, and the results in terms of these."""
-    runs = [run for run in _chains(items, results) if len(run) > 1]
+    enough = sum([isinstance(item, Call) for item in items]) > 1
+    runs = [run for run in _chains(items, results) if len(run) > 1] if enough else []
     if not runs:
         return tuple(items), results
     first = {run[0]: run for run in runs}
@@ -276,7 +279,9 @@ def joined(items: Sequence[Part | Call], results: tuple[Port, ...]) -> tuple[tup
         match item:
             case Run(chain):
                 return Run((replace(chain[0], sources=sources), *chain[1:]))
-            case _:
+            case Part():
+                return item._replace(sources=sources)
+            case Call():
                 return replace(item, sources=sources)
 
     ends = tuple(Port(moved[port.node], port.port) for port in results)

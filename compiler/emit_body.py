@@ -12,6 +12,7 @@ from typing import Any
 from ein.compiler.emit_forms import axis_of, dims, form, method
 from ein.compiler.emit_host import application
 from ein.compiler.fillings import drawn
+from ein.compiler.memo import per_step
 from ein.compiler.source import (
     ATOM,
     COMPARISON,
@@ -144,6 +145,7 @@ def chunks(step: Step) -> Expression:
     return method("chunk", str(step.argument("of")), f"dim={axis_of(step, step.argument('axis'))}")
 
 
+@per_step
 def layer(step: Step) -> Group:
     """The constructor of a `layer` step."""
     return Group(step.name, tuple(arguments(step)))

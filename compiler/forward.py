@@ -109,8 +109,9 @@ def _form(expression: Expression) -> _Form:
 
 
 @per_step
-def _form_alone(step: Step) -> _Form:
-    return _form(emit_body.expression(step, [step] * len(step.inputs)))
+def _form_alone(step: Step) -> _Form | None:
+    """None if it depends on what the step reads."""
+    return None if emit_body.looks(step) else _form(emit_body.expression(step, [step] * len(step.inputs)))
 
 
 _SAME = _form(Expression(Hole(0)))
@@ -162,17 +163,18 @@ class _Writer:
     def _raw(self, number: int, attributes: Mapping[Slot, str]) -> _Raw:
         value = self.program.values[number]
         step = value.step
-        division = self._division(value)
-        if division is not None:
-            self.parts.setdefault(division, {})[_index(step)] = number
-        elif step.op == "item":
-            row = self.rows.setdefault((value.inputs[0], step.argument("which")), next(self.fresh))
-            return _Raw(_form(emit_body.stacked(step)), (row,))
-        attribute = Expression(f"self.{attributes[value.slot]}") if value.slot else None
-        if not emit_body.looks(step):
-            return _Raw(_form_alone(step), value.inputs, attribute)
-        operands = [self.program.values[source].step for source in value.inputs]
-        return _Raw(_form(emit_body.expression(step, operands)), value.inputs, attribute)
+        if step.op in ("part", "item"):
+            division = self._division(value)
+            if division is not None:
+                self.parts.setdefault(division, {})[_index(step)] = number
+            elif step.op == "item":
+                row = self.rows.setdefault((value.inputs[0], step.argument("which")), next(self.fresh))
+                return _Raw(_form(emit_body.stacked(step)), (row,))
+        form = None if step.op == "call" else _form_alone(step)
+        if form is None:
+            operands = [self.program.values[source].step for source in value.inputs]
+            form = _form(emit_body.expression(step, operands))
+        return _Raw(form, value.inputs, Expression(f"self.{attributes[value.slot]}") if value.slot else None)
 
     def _division(self, value: Value) -> Division | None:
         """Of what a value is a part, if it is one."""
@@ -205,7 +207,7 @@ class _Writer:
         """How often each value occurs in the text of the others and of the results."""
         found = Counter(self.program.results)
         for number, raw in self.raw.items():
-            if not self._is_divided(number):
+            if not self.parts or not self._is_divided(number):
                 for source in raw.reads:
                     found[source] += 1
         found.update(source for (source, *_), parts in self.parts.items() if len(parts) > 1)
@@ -213,8 +215,6 @@ class _Writer:
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
-        if not self.parts:
-            return False
         division = self._division(self.program.values[number])
         return division is not None and len(self.parts[division]) > 1
 
@@ -223,7 +223,7 @@ class _Writer:
             value = self.program.values[number]
             if self.calls and value.step.op not in _AROUND_CALLS:
                 self._name([source for source in dict.fromkeys(raw.operands) if source in self.calls])
-            if self._is_divided(number):
+            if self.parts and self._is_divided(number):
                 self._divide(number)
             elif value.step.op == "scan":
                 self._loop(number, value)

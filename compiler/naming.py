@@ -44,6 +44,8 @@ def listed(shapes: Iterable[str]) -> str:
 
 
 def _size(size: int) -> str:
+    if type(size) is int:
+        return str(size)
     return str(size).replace("self.", "").replace(" // ", "/").replace(" * ", "*").replace(" + ", "+")
 
 

@@ -16,7 +16,6 @@ from typing import NamedTuple, TypeAlias
 
 from ein.compiler.blocks import Block, Call, Part, Run
 from ein.compiler.emit_body import cast
-from ein.compiler.graph import Port
 from ein.compiler.structures import GIVEN
 from ein.compiler.weights import slots, start
 from ein.grammar.bodies.elements import COMPARISONS, is_truth
@@ -74,7 +73,7 @@ def program(block: Block) -> Program:
     instances = Counter(item.keys for item in block.items if isinstance(item, Call))
     made = _Flattening({key for key, count in keys.items() if count > 1})
     inputs = tuple(made.add(Step("input", (), sizes, element=element)) for sizes, element in block.inputs)
-    at = {Port(GIVEN, port): value for port, value in enumerate(inputs)}
+    at = {(GIVEN, port): value for port, value in enumerate(inputs)}
     for number, item in enumerate(block.items):
         made.origin = number
         sources = [made.unread() if source is None else at[source] for source in item.sources]
@@ -85,7 +84,8 @@ def program(block: Block) -> Program:
                 found = made.call(item, number, sources, bool(item.keys) and instances[item.keys] > 1)
             case Run():
                 found = made.call(item, number, sources, False)
-        at |= {Port(number, port): value for port, value in enumerate(found)}
+        for port, value in enumerate(found):
+            at[number, port] = value
     return Program(tuple(made.values), inputs, tuple(at[port] for port in block.results))
 
 
@@ -124,6 +124,8 @@ class _Flattening:
         body = part.body
         homes = {slot.path: slot.home(part.key) for slot in part.slots}
         local = self.body(body.steps, sources, homes, part.key)
+        if not self.truths:
+            return tuple([local[result] for result in body.results])
         return tuple(self._number(local[result]) for result in body.results)
 
     def call(self, item: Call | Run, number: int, sources: list[int], in_order: bool) -> tuple[int, ...]:
@@ -161,11 +163,10 @@ class _Flattening:
                 inputs = tuple(self._operand(step, i, local[source]) for i, source in enumerate(step.inputs))
             else:
                 inputs = tuple([local[source] for source in step.inputs])
-            here = (*path, index)
             if step.op == "scan":
-                local.append(self._scan(step, inputs, homes, key, here))
+                local.append(self._scan(step, inputs, homes, key, (*path, index)))
             else:
-                local.append(self._step(step, inputs, homes.get(here), key))
+                local.append(self._step(step, inputs, homes.get((*path, index)) if homes else None, key))
         return local
 
     def _step(self, step: Step, inputs: tuple[int, ...], slot: Slot | None, key: str) -> int:

@@ -47,7 +47,8 @@ class Slot:
 
     def home(self, use: str) -> tuple[str, str]:
         """Where it is kept in a network: (key of the use, name), or (`tied`, `param_wte`) with its own key."""
-        return (use, self.name) if self.key is None else (TIED, f"{_PREFIXES['weight']}{self.key}")
+        key = self.key
+        return (use, self.name) if key is None else (TIED, f"{_PREFIXES['weight']}{key}")
 
 
 @dataclass(frozen=True, slots=True)
