@@ -122,17 +122,16 @@ class _Raw(NamedTuple):
 
     form: _Form
     operands: tuple[int, ...]
-    attribute: Expression | None = None
+    attribute: str = ""
 
     @property
     def reads(self) -> list[int]:
         return [self.operands[hole.operand] for hole in self.form.holes]
 
     @property
-    def extent(self) -> tuple[int, int]:
-        """Calls and characters."""
-        _, _, calls, width = self.form
-        return calls, width if self.attribute is None else width + len(self.attribute.doc) - _HOLE
+    def width(self) -> int:
+        """Characters."""
+        return self.form.width + len(self.attribute) - _HOLE if self.attribute else self.form.width
 
 
 class _Writer:
@@ -174,7 +173,7 @@ class _Writer:
         if form is None:
             operands = [self.program.values[source].step for source in value.inputs]
             form = _form(emit_body.expression(step, operands))
-        return _Raw(form, value.inputs, Expression(f"self.{attributes[value.slot]}") if value.slot else None)
+        return _Raw(form, value.inputs, f"self.{attributes[value.slot]}" if value.slot else "")
 
     def _division(self, value: Value) -> Division | None:
         """Of what a value is a part, if it is one."""
@@ -276,12 +275,13 @@ class _Writer:
         """
         if self.waiting.isdisjoint(raw.operands):
             return self._filled(raw)
-        operands = dict.fromkeys(reversed(raw.operands))
-        waiting = [number for number in operands if number in self.waiting]
-        free = [number for number in operands if number in self.unnamed and number not in self.waiting]
-        calls, width = raw.extent
-        width += sum([self.extents[number][1] for number in free])
-        order = sorted(waiting, key=self.extents.__getitem__)
+        calls, width, order = raw.form.calls, raw.width, []
+        for number in dict.fromkeys(reversed(raw.operands)):
+            if number in self.waiting:
+                order.append(number)
+            elif number in self.unnamed:
+                width += self.extents[number][1]
+        order.sort(key=self.extents.__getitem__)
         for at, operand in enumerate(order):
             more, wider = self.extents[operand]
             calls, width = calls + more, width + wider
@@ -298,8 +298,7 @@ class _Writer:
 
     def _filled(self, raw: _Raw) -> Expression:
         operands = [self.unnamed.get(number) or Expression(Hole(number)) for number in raw.operands]
-        if raw.attribute is not None:
-            operands.append(raw.attribute)
+        operands.append(Expression(raw.attribute))
         doc, binding = raw.form.expression
         return operands[doc.operand] if isinstance(doc, Hole) else Expression(fill(doc, operands), binding)
 
@@ -307,7 +306,7 @@ class _Writer:
         """Calls and characters of what was written of it, without writing that out."""
         if isinstance(raw.form.expression.doc, Power) or not self.pieces.isdisjoint(raw.operands):
             return _extent(expression)
-        calls, width = raw.extent
+        calls, width = raw.form.calls, raw.width
         for index, least in raw.form.holes:
             number = raw.operands[index]
             if number in self.unnamed:
