@@ -31,7 +31,7 @@ def attributes(block: Block) -> dict[Slot, str]:
     """Names of all that is built in a class, distinct from each other and from what every module has."""
     found: dict[Slot, str] = {}
     for item in block.items:
-        if isinstance(item, Part):
+        if isinstance(item, Part) and item.slots:
             found |= {slot.home(""): f"{TIED}_{slot.key}" for slot in item.slots if slot.key is not None}
     taken = {*found.values(), *RESERVED, *kwlist, *(each.name for each in block.parameters.given)}
     wanted = _wanted(block, found)
@@ -50,6 +50,8 @@ def _wanted(block: Block, tied: Mapping[Slot, str]) -> list[tuple[list[Slot], st
     seen: set[Slot] = set(tied)
     for number, item in enumerate(block.items):
         if isinstance(item, Part):
+            if not item.slots:
+                continue
             own = [slot for slot in item.slots if slot.key is None]
             homes = [(item.key, slot.name) for slot in own]
             ends = [""] if len(own) == 1 else [f"_{_word(slot)}" for slot in own]

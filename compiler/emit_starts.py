@@ -38,7 +38,7 @@ def constructor(
     keys: set[str] = set()
     for number, item in sorted(enumerate(block.items), key=lambda pair: _when(pair[1])):
         if isinstance(item, Part):
-            if item.key not in keys:
+            if item.slots and item.key not in keys:
                 keys.add(item.key)
                 rows += ((row, number) for row in _part(item, live, names, done))
             continue
