@@ -76,9 +76,10 @@ def _called(item: Call | Run) -> str:
 def _names(word: str, ends: list[str], alone: bool, counts: Counter[str], taken: Set[str]) -> list[str]:
     """What there is one of has no number."""
     names = [f"{word}{end}" for end in ends] if alone else []
+    stem = f"{word}_" if word[-1].isdigit() else word
     while not names or not taken.isdisjoint(names) or len(set(names)) < len(names):
         counts[word] += 1
-        names = [f"{word}{'_' * word[-1].isdigit()}{counts[word]}{end}" for end in ends]
+        names = [f"{stem}{counts[word]}{end}" for end in ends]
     return names
 
 

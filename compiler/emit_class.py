@@ -76,9 +76,9 @@ class ClassText:
         built = constructor(self.block, self.slots.keys(), self._names, self._hoisted.rows(8), classes)
         return [
             *(Marked(row) for row in (f"class {self.block.name}(nn.Module):", *text)),
-            *(Marked(row, item=item) for row, item in built),
+            *(Marked(row, item) for row, item in built),
             *(Marked(row) for row in _signature(inputs, shapes)),
-            *(Marked(row, line=line) for row, line in body),
+            *(Marked(row, -1, line) for row, line in body),
         ]
 
     @cached_property

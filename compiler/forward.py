@@ -150,6 +150,8 @@ class _Writer:
         """Those that are read from a tuple; they count as more than is written here."""
         self.parts: dict[Division, dict[int, int]] = {}
         """The parts that are read, by their index."""
+        self.divisions: dict[int, Division] = {}
+        """What each of them is a part of."""
         self.fresh = count(len(program.values))
         self.items: dict[int, list[tuple[int, Expression]]] = {}
         """What each loop walks along."""
@@ -165,6 +167,7 @@ class _Writer:
         if step.op in ("part", "item"):
             division = self._division(value)
             if division is not None:
+                self.divisions[number] = division
                 self.parts.setdefault(division, {})[_index(step)] = number
             elif step.op == "item":
                 row = self.rows.setdefault((value.inputs[0], step.argument("which")), next(self.fresh))
@@ -206,7 +209,7 @@ class _Writer:
         """How often each value occurs in the text of the others and of the results."""
         found = Counter(self.program.results)
         for number, raw in self.raw.items():
-            if not self.parts or not self._is_divided(number):
+            if not self._is_divided(number):
                 for source in raw.reads:
                     found[source] += 1
         found.update(source for (source, *_), parts in self.parts.items() if len(parts) > 1)
@@ -214,7 +217,7 @@ class _Writer:
 
     def _is_divided(self, number: int) -> bool:
         """Whether the value is one of several parts, which are made on one line."""
-        division = self._division(self.program.values[number])
+        division = self.divisions.get(number)
         return division is not None and len(self.parts[division]) > 1
 
     def run(self) -> Forward:
@@ -222,7 +225,7 @@ class _Writer:
             value = self.program.values[number]
             if self.calls and value.step.op not in _AROUND_CALLS:
                 self._name([source for source in dict.fromkeys(raw.operands) if source in self.calls])
-            if self.parts and self._is_divided(number):
+            if self._is_divided(number):
                 self._divide(number)
             elif value.step.op == "scan":
                 self._loop(number, value)
@@ -319,8 +322,7 @@ class _Writer:
         """All parts of a value on one line, at the first of them."""
         value = self.program.values[number]
         step = value.step
-        division = self._division(value)
-        assert division is not None
+        division = self.divisions[number]
         parts = self.parts[division]
         if number != min(parts.values()):
             return

@@ -104,11 +104,11 @@ def _live(
         reads = filled[number].template.reads
         read = frozenset().union(*(reads[result] for result in live[number])) if len(reads) > 1 else reads[0]
         own = given[number]
-        whole = len(read) == len(own)
-        sources[number] = own if whole else tuple([port if at in read else None for at, port in enumerate(own)])
         for at in read:
             node, port = own[at]
             wanted[node].add(port)
+        whole = len(read) == len(own)
+        sources[number] = own if whole else tuple([port if at in read else None for at, port in enumerate(own)])
     return live, sources
 
 
