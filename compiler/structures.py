@@ -134,7 +134,8 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
         if isinstance(item, Region):
             what, own = of[item], _shared(flow, item) if flow.shared else ()
             live, sources = tuple(range(len(item.outputs))), read.all(item.inputs)
-            read.places |= {port: Place(at, end) for end, port in enumerate(item.outputs)}
+            for end, port in enumerate(item.outputs):
+                read.places[port] = Place(at, end)
         else:
             key = flow.uses[item].key
             what, own = flow.filled[item].template, (key,) if key in flow.shared and item in flow.keeps else ()
@@ -142,9 +143,9 @@ def _structure(flow: Flow, region: Region, of: dict[Region, Structure], known: d
             for end in live:
                 read.places[item, end] = Place(at, end)
         marks.append((what, live, sources, _repeated(own, keys, at)))
-    outputs = tuple(sorted([read.places[port] for port in region.outputs]))
     region.inputs = read.given
     region.outputs = dict.fromkeys(sorted(region.outputs, key=read.places.__getitem__))
+    outputs = tuple([read.places[port] for port in region.outputs])
     mark = (region.name, tuple(marks), outputs)
     made = known.get(mark)
     if made is None:
@@ -256,8 +257,7 @@ def _places(structures: tuple[Structure, ...]) -> Counter[Structure]:
 def _measure(structure: Structure, places: Counter[Structure]) -> None:
     """Its lines, in place. What stands in one place alone is a class only in a row of such as stand elsewhere too."""
     structure.lines, structure.holds_classes = 0.0, False
-    inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
-    is_row = _is_row(structure) and any(places[what] > count for what, count in inside.items())
+    is_row = _is_row(structure) and _stands_elsewhere(structure, places)
     for member in structure.members:
         what = member.what
         if isinstance(what, Template):
@@ -267,6 +267,12 @@ def _measure(structure: Structure, places: Counter[Structure]) -> None:
             structure.holds_classes = True
         else:
             structure.lines += what.lines
+
+
+def _stands_elsewhere(structure: Structure, places: Counter[Structure]) -> bool:
+    """Whether some structure in it stands in others too."""
+    inside = Counter(member.what for member in structure.members if isinstance(member.what, Structure))
+    return any(places[what] > count for what, count in inside.items())
 
 
 def _is_row(structure: Structure) -> bool:
