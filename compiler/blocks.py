@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from ein.compiler.class_names import ClassNames
+from ein.compiler.flow import flow
 from ein.compiler.graph import OpGraph, Port
 from ein.compiler.parameters import Parameter, Parameters, parameters
-from ein.compiler.regions import Region, flow, tree, whole
+from ein.compiler.regions import Region, tree, whole
 from ein.compiler.structures import GIVEN, Place, Structure, Structured, keys, structured
 from ein.compiler.template import Number, refilled
 from ein.compiler.weights import Sizes, Slot, slots

@@ -1,21 +1,19 @@
 """The nodes of a graph by the rules and macros that they stand in: a tree, in an order in which each part can be
 computed as a whole.
-
-Wires are gone here: who reads an identity reads what it was given. So is what no result depends on.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 
-from ein.compiler.graph import OpGraph, Port
-from ein.compiler.nodes import Input, Scope, Use
-from ein.compiler.template import Filled, Templates
+from ein.compiler.flow import Flow
+from ein.compiler.graph import Port
+from ein.compiler.nodes import Scope
 
 Item: TypeAlias = "int | Region"
 
@@ -44,72 +42,6 @@ class Region:
     outputs: dict[Port, None] = field(default_factory=dict)
     is_whole: bool = True
     """Whether it can be a module of its own: its weights are built one after another, and no one else has them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Flow:
-    """`sources` of each live node without wires (None where nothing live reads it), and its live results.
-
-    `keeps` are the nodes with weights, by the place of their key in the order in which weights are built.
-    """
-
-    graph: OpGraph
-    filled: dict[int, Filled]
-    order: tuple[int, ...]
-    uses: dict[int, Use]
-    sources: dict[int, tuple[Port | None, ...]]
-    live: dict[int, tuple[int, ...]]
-    results: tuple[Port, ...]
-    keeps: dict[int, int]
-    shared: frozenset[str]
-    """Keys of several uses."""
-
-
-def flow(graph: OpGraph) -> Flow:
-    templates = Templates()
-    moved: dict[Port, Port] = {}
-    given = graph.wires()
-    filled: dict[int, Filled] = {}
-    for number, use in graph.uses():
-        if moved:
-            given[number] = tuple([moved.get(source, source) for source in given[number]])
-        part = filled[number] = templates.of(use.applied.body)
-        for port, alias in enumerate(part.template.aliases):
-            if alias is not None:
-                moved[Port(number, port)] = given[number][alias]
-    results = tuple([moved.get(source, source) for source in given[graph.output]])
-    live, read = _live(graph, given, filled, results)
-    uses = {number: use for number, use in graph.uses() if number in live}
-    kept = {number: use.key for number, use in uses.items() if filled[number].slots}
-    keys = Counter(kept.values())
-    places = {key: place for place, key in enumerate(keys)}
-    keeps = {number: places[key] for number, key in kept.items()}
-    shared = frozenset(key for key, count in keys.items() if count > 1)
-    return Flow(graph, filled, tuple(uses), uses, read, live, results, keeps, shared)
-
-
-def _live(
-    graph: OpGraph, given: dict[int, tuple[Port, ...]], filled: dict[int, Filled], results: tuple[Port, ...]
-) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[Port | None, ...]]]:
-    """The results of each node that something depends on, and what these are made of."""
-    wanted: dict[int, set[int]] = defaultdict(set)
-    for node, port in results:
-        wanted[node].add(port)
-    live: dict[int, tuple[int, ...]] = {}
-    sources: dict[int, tuple[Port | None, ...]] = {}
-    for number, _ in reversed(graph.uses()):
-        if number not in wanted:
-            continue
-        live[number] = tuple(sorted(wanted[number]))
-        reads = filled[number].template.reads
-        read = frozenset().union(*(reads[result] for result in live[number])) if len(reads) > 1 else reads[0]
-        own = given[number]
-        for at in read:
-            node, port = own[at]
-            wanted[node].add(port)
-        whole = len(read) == len(own)
-        sources[number] = own if whole else tuple([port if at in read else None for at, port in enumerate(own)])
-    return live, sources
 
 
 def whole(found: Flow) -> Region:
@@ -280,7 +212,7 @@ def _first(item: Item, place: dict[int, int]) -> int:
 
 
 def _arranged(region: Region, edges: Edges) -> list[Region]:
-    """Puts the items in an order in which each is after what it reads, in place; the regions for which there is none."""
+    """Puts the items in an order in which each is after what it reads, in place; the regions that allow none."""
     place = {item: at for at, item in enumerate(region.items)}
     pairs = list({(place[read], place[reader]) for read, reader in edges})
     order = _sorted(len(region.items), pairs)

@@ -107,9 +107,8 @@ def flat(doc: Doc, names: Names = NAMELESS) -> str:
     if isinstance(doc, Hole):
         return names.get(doc.operand, "__")
     if isinstance(doc, Group):
-        head, items, (opening, closing) = doc
-        head = head if isinstance(head, str) else flat(head, names)
-        return f"{head}{opening}{', '.join(_flat(items, names))}{closing}"
+        head, items, brackets = doc
+        return f"{flat(head, names)}{brackets[0]}{', '.join(_flat(items, names))}{brackets[1]}"
     if isinstance(doc, Row):
         return "".join(_flat(doc.parts, names))
     left, right = flat(doc.base, names), flat(doc.exponent, names)

@@ -7,8 +7,9 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from ein.compiler.flow import Flow
 from ein.compiler.graph import Port
-from ein.compiler.regions import Flow, Region, nodes
+from ein.compiler.regions import Region, nodes
 from ein.compiler.template import Number, Span, Template
 
 OVERHEAD = 3.0

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ein.compiler import regions as compiler_regions
+from ein.compiler.flow import Flow, flow
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Scope
 from ein.compiler.passes import optimise
-from ein.compiler.regions import Flow, Region, flow, nodes, tree
+from ein.compiler.regions import Region, nodes, tree
 from ein.grammar.check import load_grammar
 from ein.grammar.derivations.sample import Sampler
 
