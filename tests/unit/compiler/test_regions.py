@@ -54,6 +54,11 @@ def test_inputs_and_outputs_are_the_ports_that_wires_cross_an_edge_with() -> Non
     assert inner > 100
 
 
+def test_a_region_holds_two_nodes_at_least_and_not_a_region_alone() -> None:
+    inner = [(region, inside) for _, region, inside in regions() if region.parent is not None]
+    assert all(len(inside) > 1 and len(region.items) > 1 for region, inside in inner)
+
+
 def test_a_region_is_in_its_parent_and_of_a_scope_of_all_its_nodes() -> None:
     for found, region, inside in regions():
         assert region.parent is None or region in region.parent.items
