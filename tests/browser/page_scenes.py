@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Run, Scene, Wire
+from ein.compiler.drawing.scene import boxes as all_boxes
 
 COMPUTATION, ROUTING = Look.COMPUTATION, Look.ROUTING
 
@@ -23,9 +25,7 @@ class Sketch:
 
     def box(self, name: str, look: Look = COMPUTATION, *notes: str, small: bool = False) -> Box:
         facts = (("operator", name), ("parameters", "36.9 K"), ("place", "sketch.ein:10:13"), ("line", "x = self.a(x)"))
-        return Box(
-            self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts
-        )
+        return Box(self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts)
 
     def wire(self, source: Box, target: Box, text: str = "im 64 x 8 x 8") -> None:
         self.wires.append(Wire(source.id, target.id, text, f"{source.name} -> {target.name}"))
@@ -57,11 +57,7 @@ def basic(s: Sketch, channels: int, down: bool, folded: bool) -> tuple[Frame, Bo
         items[6:6] = [side, norm3]
     else:
         s.wire(split, add, f"im {channels} x 16 x 16")
-    return (
-        s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)),
-        split,
-        last,
-    )
+    return s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)), split, last
 
 
 def resnet(folded: bool = False) -> Scene:
@@ -130,13 +126,7 @@ def grammar() -> Scene:
     network = rule("Network", ("seq(Block, Network)", 2), ("Block", 1))
     block = rule("Block", ("residual(Block)", 1), ("Unit", 3), ("branch(Block, Block)", 1))
     unit = rule("Unit", ("conv3x3", 2), ("conv1x1", 1), ("relu", 4.5))
-    for source, row, target in (
-        (network, 0, block),
-        (network, 0, network),
-        (network, 1, block),
-        (block, 0, block),
-        (block, 1, unit),
-    ):
+    for source, row, target in ((network, 0, block), (network, 0, network), (network, 1, block), (block, 0, block), (block, 1, unit)):
         s.wires.append(Wire(source.id, target.id, row=row))
     s.wires.append(Wire(unit.id, network.id, row=2))
     return s.scene("Grammar", network, block, unit, direction="LR")
@@ -149,13 +139,7 @@ def difference() -> Scene:
     marked = [replace(box, change=change) for box, change in zip(boxes, changes, strict=True)]
     s.wires = [
         Wire(boxes[a].id, boxes[b].id, change=change)
-        for a, b, change in (
-            (0, 1, Change.KEPT),
-            (1, 2, Change.ADDED),
-            (1, 3, Change.REMOVED),
-            (2, 4, Change.ADDED),
-            (3, 4, Change.REMOVED),
-        )
+        for a, b, change in ((0, 1, Change.KEPT), (1, 2, Change.ADDED), (1, 3, Change.REMOVED), (2, 4, Change.ADDED), (3, 4, Change.REMOVED))
     ]
     return s.scene("Difference", *marked)
 
@@ -208,12 +192,47 @@ HOSTILE = (
 
 def hostile() -> Scene:
     s = Sketch()
-    boxes = [
-        replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),))
-        for text in HOSTILE
-    ]
+    boxes = [replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),)) for text in HOSTILE]
     s.chain(*boxes, text=HOSTILE[1])
     frames = [s.frame(text, box, notes=(text,)) for text, box in zip(HOSTILE, boxes, strict=True)]
-    return s.scene(
-        HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2])
-    )
+    return s.scene(HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2]))
+
+
+def random_scene(seed: int, boxes: int = 24) -> Scene:
+    """A random graph without cycles in random nested frames and runs, also frames that its paths leave and enter again."""
+    draw, s = Random(seed), Sketch()
+    looks = (COMPUTATION, ROUTING, Look.BRANCHING, Look.AGGREGATION)
+    notes = ("36.9 K params", "a longer note of several words", "")
+
+    def grow(count: int, depth: int) -> list[Item]:
+        items: list[Item] = []
+        while count > 0:
+            size = 1 + int(draw.random() * count)
+            if depth < 3 and size > 1 and draw.random() < 0.5:
+                items.append(s.frame(f"frame {depth}", *grow(size, depth + 1), folded=draw.random() < 0.2))
+            elif depth < 3 and draw.random() < 0.1:
+                state = draw.getrandbits(64)
+                same = []
+                for _ in range(3):
+                    again = Random(state)
+                    same.append(s.frame("same", *(s.box(f"b{int(again.random() * 9)}") for _ in range(1 + int(again.random() * 3)))))
+                items.append(Run(s.id(), tuple(same), draw.random() < 0.5, draw.random() < 0.6))
+                size = 3
+            else:
+                small = draw.random() < 0.2
+                name = "+" if small else "name " * (1 + int(draw.random() * 3)) + str(count)
+                note = notes[int(draw.random() * 3)]
+                items.append(s.box(name, looks[int(draw.random() * 4)], *([note] if note and not small else []), small=small))
+                size = 1
+            count -= size
+        return items
+
+    items = tuple(grow(boxes, 0))
+    flat = list(all_boxes(items))
+    mixed = flat if draw.random() < 0.8 else sorted(flat, key=lambda _: draw.random())
+    types = ("im 64 x 8 x 8", "vec 10", "")
+    for at, target in enumerate(mixed[1:], 1):
+        for _ in range(1 + int(draw.random() * 2.2)):
+            back = 1 + int(draw.random() ** 2 * min(at, 9))
+            s.wire(mixed[at - back], target, types[int(draw.random() * 3)])
+    return s.scene(f"random {seed}", *items, direction="LR" if draw.random() < 0.4 else "TB")

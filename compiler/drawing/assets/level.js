@@ -50,7 +50,7 @@ function setOffsets(level, turned) {
       for (const one of node.downs) one.upOff = (one.edge.flipped ? one.edge.bPort : one.edge.aPort).across;
     } else if (node.one && !node.one.port) {
       spreadIns(node, turned);
-      for (const one of node.downs) one.upOff = one.edge.flipped ? Math.max(0, half(node.one, turned) - 9) : rowOffset(node.one, one.edge, turned);
+      for (const one of node.downs) one.upOff = one.edge.flipped ? (turned ? 1 : -1) * Math.max(0, half(node.one, turned) - 9) : rowOffset(node.one, one.edge, turned);
     }
   }
 }
@@ -84,6 +84,7 @@ function setRows(level, turned) {
     const size = Math.max(0, ...layer.map((node) => node.along));
     if (rank > 0) along += gapAbove(layer, level.layers[rank - 1]);
     const row = { start: along, end: along + size };
+    for (const node of layer) if (node.one?.round) node.one.free = freeSides(layer, node);
     for (const node of layer) node.start = along + (size - node.along) / 2;
     along += size;
     return row;
@@ -95,6 +96,12 @@ function setRows(level, turned) {
     level.low = Math.min(...level.nodes.map((node) => node.x - node.left));
     level.high = Math.max(...level.nodes.map((node) => node.x + node.right));
   }
+}
+
+// How far from the middle of a node its neighbours begin.
+function freeSides(layer, node) {
+  const before = layer[node.at - 1], after = layer[node.at + 1];
+  return [before ? node.x - before.x - before.right : Infinity, after ? after.x - after.left - node.x : Infinity];
 }
 
 function gapAbove(layer, above) {

@@ -53,13 +53,14 @@ function shortened(points) {
   return [last[0], last[1] - way * (HEAD_LENGTH - 1)];
 }
 
-// The end at a circle that a wire reaches from the side: towards its middle, so that two heads do not meet.
+// The end at a circle that a wire reaches from the side, where nothing stands between: towards its middle, so that two
+// heads do not meet.
 function roundEnd(target, points, turned) {
   const [cross, along] = turned ? [target.y, target.x] : [target.x, target.y];
-  const last = points[points.length - 1];
-  const used = points.length > 2 && Math.abs(points[points.length - 2][0] - last[0]) < 0.05 ? 3 : 2;
-  const from = points[points.length - used];
-  if (!from || Math.abs(from[0] - last[0]) < 2) return null;
+  const last = points[points.length - 1], before = points[points.length - 2];
+  const used = Math.abs(before[0] - last[0]) < 0.05 ? 3 : 2, from = points[points.length - used];
+  if (!from || from[2] || Math.abs(from[0] - last[0]) < 2 || (used === 3 && Math.abs(before[1] - last[1]) > 14)) return null;
+  if (Math.abs(from[0] - cross) > target.free[from[0] < cross ? 0 : 1]) return null;
   const way = Math.sign(last[1] - from[1]), side = Math.sign(from[0] - cross), radius = target.w / 2;
   const turn = [-side * Math.sin(1), way * Math.cos(1)];
   const out = (reach) => [cross - turn[0] * reach, along - turn[1] * reach];
