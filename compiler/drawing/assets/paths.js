@@ -61,7 +61,9 @@ function roundEnd(target, points, turned) {
   const used = Math.abs(before[0] - last[0]) < 0.05 ? 3 : 2, from = points[points.length - used];
   if (!from || from[2] || Math.abs(from[0] - last[0]) < 2 || (used === 3 && Math.abs(before[1] - last[1]) > 14)) return null;
   if (Math.abs(from[0] - cross) > target.free[from[0] < cross ? 0 : 1]) return null;
-  const way = Math.sign(last[1] - from[1]), side = Math.sign(from[0] - cross), radius = target.w / 2;
+  const way = Math.sign(last[1] - from[1]);
+  if (way < 0 && target.outText) return null;
+  const side = Math.sign(from[0] - cross), radius = target.w / 2;
   const turn = [-side * Math.sin(1), way * Math.cos(1)];
   const out = (reach) => [cross - turn[0] * reach, along - turn[1] * reach];
   const tip = out(radius), base = out(radius + HEAD_LENGTH - 1), hand = out(radius + 16);
