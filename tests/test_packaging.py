@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("grammar", "compiler", "runtime", "search")
 LINKS = {**{package: Path("..", "..", package) for package in PACKAGES}, "diagnostics": Path("../../docs/diagnostics")}
 """in src/ein, each with where it leads"""
-SHIPPED = {".py", ".lark", ".json", ".ein", ".md", ".typed"}
+SHIPPED = {".py", ".lark", ".json", ".ein", ".md", ".typed", ".html", ".css", ".js"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 WITHOUT_LINKS = (
     "is not a symbolic link to {target}: git laid it down as a plain file or folder. Turn links on (on Windows also "

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from ein.compiler.drawing.scene import Box, Facts, Frame, Item, Run, Scene, Wire
+from ein.compiler.drawing.scene import Box, Facts, Frame, Item, Look, Run, Scene, Wire
+from ein.compiler.drawing.theme import THEMES, Theme
 
 Entry: TypeAlias = "dict[str, Any]"
 ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -59,8 +60,17 @@ def scene_json(scene: Scene, source: str = "") -> str:
         "nodes": nodes,
         "wires": [_wire(wire, numbers, texts) for wire in scene.wires],
         "texts": texts.all(),
+        "looks": {look.name.lower(): look.value for look in Look},
+        "themes": {name: _theme(theme) for name, theme in THEMES.items()},
     }
     return json.dumps(data, separators=(",", ":")).translate(ESCAPES)
+
+
+def _theme(theme: Theme) -> Entry:
+    looks = {look.name.lower(): (style.fill, style.line, style.style) for look, style in theme.looks.items()}
+    marks = {change.value: (mark.line, mark.style) for change, mark in theme.marks.items()}
+    plain = {name: getattr(theme, name) for name in ("background", "ink", "faint", "wire", "frame", "heat")}
+    return plain | {"looks": looks, "marks": marks}
 
 
 def _nodes(items: tuple[Item, ...], texts: Texts) -> Iterator[Entry]:

@@ -25,7 +25,9 @@ class Sketch:
 
     def box(self, name: str, look: Look = COMPUTATION, *notes: str, small: bool = False) -> Box:
         facts = (("operator", name), ("parameters", "36.9 K"), ("place", "sketch.ein:10:13"), ("line", "x = self.a(x)"))
-        return Box(self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts)
+        return Box(
+            self.id(), name, look, notes, small=small, hover=f"{name}: im 64 x 8 x 8 -> im 64 x 8 x 8", facts=facts
+        )
 
     def wire(self, source: Box, target: Box, text: str = "im 64 x 8 x 8") -> None:
         self.wires.append(Wire(source.id, target.id, text, f"{source.name} -> {target.name}"))
@@ -57,7 +59,11 @@ def basic(s: Sketch, channels: int, down: bool, folded: bool) -> tuple[Frame, Bo
         items[6:6] = [side, norm3]
     else:
         s.wire(split, add, f"im {channels} x 16 x 16")
-    return s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)), split, last
+    return (
+        s.frame("down_block" if down else "basic_block", *items, folded=folded, notes=("73.9 K params",)),
+        split,
+        last,
+    )
 
 
 def resnet(folded: bool = False) -> Scene:
@@ -126,7 +132,13 @@ def grammar() -> Scene:
     network = rule("Network", ("seq(Block, Network)", 2), ("Block", 1))
     block = rule("Block", ("residual(Block)", 1), ("Unit", 3), ("branch(Block, Block)", 1))
     unit = rule("Unit", ("conv3x3", 2), ("conv1x1", 1), ("relu", 4.5))
-    for source, row, target in ((network, 0, block), (network, 0, network), (network, 1, block), (block, 0, block), (block, 1, unit)):
+    for source, row, target in (
+        (network, 0, block),
+        (network, 0, network),
+        (network, 1, block),
+        (block, 0, block),
+        (block, 1, unit),
+    ):
         s.wires.append(Wire(source.id, target.id, row=row))
     s.wires.append(Wire(unit.id, network.id, row=2))
     return s.scene("Grammar", network, block, unit, direction="LR")
@@ -139,7 +151,13 @@ def difference() -> Scene:
     marked = [replace(box, change=change) for box, change in zip(boxes, changes, strict=True)]
     s.wires = [
         Wire(boxes[a].id, boxes[b].id, change=change)
-        for a, b, change in ((0, 1, Change.KEPT), (1, 2, Change.ADDED), (1, 3, Change.REMOVED), (2, 4, Change.ADDED), (3, 4, Change.REMOVED))
+        for a, b, change in (
+            (0, 1, Change.KEPT),
+            (1, 2, Change.ADDED),
+            (1, 3, Change.REMOVED),
+            (2, 4, Change.ADDED),
+            (3, 4, Change.REMOVED),
+        )
     ]
     return s.scene("Difference", *marked)
 
@@ -192,10 +210,15 @@ HOSTILE = (
 
 def hostile() -> Scene:
     s = Sketch()
-    boxes = [replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),)) for text in HOSTILE]
+    boxes = [
+        replace(s.box(text, COMPUTATION, text), hover=text, facts=((text, text),), rows=(Row(text, text, 0.5),))
+        for text in HOSTILE
+    ]
     s.chain(*boxes, text=HOSTILE[1])
     frames = [s.frame(text, box, notes=(text,)) for text, box in zip(HOSTILE, boxes, strict=True)]
-    return s.scene(HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2]))
+    return s.scene(
+        HOSTILE[0], *frames, subtitle=HOSTILE[1], summary=HOSTILE[2], heat=(HOSTILE[0], HOSTILE[1], HOSTILE[2])
+    )
 
 
 def random_scene(seed: int, boxes: int = 24) -> Scene:
@@ -215,14 +238,20 @@ def random_scene(seed: int, boxes: int = 24) -> Scene:
                 same = []
                 for _ in range(3):
                     again = Random(state)
-                    same.append(s.frame("same", *(s.box(f"b{int(again.random() * 9)}") for _ in range(1 + int(again.random() * 3)))))
+                    same.append(
+                        s.frame(
+                            "same", *(s.box(f"b{int(again.random() * 9)}") for _ in range(1 + int(again.random() * 3)))
+                        )
+                    )
                 items.append(Run(s.id(), tuple(same), draw.random() < 0.5, draw.random() < 0.6))
                 size = 3
             else:
                 small = draw.random() < 0.2
                 name = "+" if small else "name " * (1 + int(draw.random() * 3)) + str(count)
                 note = notes[int(draw.random() * 3)]
-                items.append(s.box(name, looks[int(draw.random() * 4)], *([note] if note and not small else []), small=small))
+                items.append(
+                    s.box(name, looks[int(draw.random() * 4)], *([note] if note and not small else []), small=small)
+                )
                 size = 1
             count -= size
         return items
@@ -236,3 +265,22 @@ def random_scene(seed: int, boxes: int = 24) -> Scene:
             back = 1 + int(draw.random() ** 2 * min(at, 9))
             s.wire(mixed[at - back], target, types[int(draw.random() * 3)])
     return s.scene(f"random {seed}", *items, direction="LR" if draw.random() < 0.4 else "TB")
+
+
+def opened(scene: Scene) -> Scene:
+    """With nothing folded."""
+
+    def open_one(item: Item) -> Item:
+        if isinstance(item, Box):
+            return item
+        return replace(item, items=tuple(open_one(inner) for inner in item.items), folded=False)  # type: ignore[arg-type]
+
+    return replace(scene, items=tuple(open_one(item) for item in scene.items))
+
+
+def nested(depth: int) -> Scene:
+    s = Sketch()
+    item: Item = s.box("core")
+    for _ in range(depth):
+        item = s.frame("shell", item)
+    return s.scene("Nested", item)

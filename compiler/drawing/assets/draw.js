@@ -46,9 +46,9 @@ function group(view, inner) {
 }
 
 function drawFrame(view, theme) {
-  const { item } = view, { line, fill, veil } = theme.frame, border = changed(item, theme, { stroke: line, "stroke-width": 1 });
+  const { item } = view, line = theme.frame, [fill, veil] = theme.veil, border = changed(item, theme, { stroke: line, "stroke-width": 1 });
   const left = view.x - view.w / 2 + (view.headAt ?? 0), top = view.y - view.h / 2;
-  const ground = item.heat === null ? { fill, "fill-opacity": veil } : { fill: heatColour(theme, item.heat), "fill-opacity": 0.25 };
+  const ground = item.heat === null ? { fill, "fill-opacity": veil } : { fill: "transparent" };
   if (view.kind === "run") Object.assign(border, { "stroke-dasharray": "2 4", "stroke-width": 1.2 });
   const head = { size: SMALL + 1, bold: true, y: top + HEAD / 2 + 1 };
   const name = words({ ...head, text: view.head, x: left + 18 }, theme.faint, "start");
@@ -65,10 +65,10 @@ function timesLooks(view) {
   return { class: "times", "data-run": view.run?.id ?? "" };
 }
 
+// Lines of what is not as it was; those of what was kept are faded with all the rest of it.
 function changed(item, theme, looks) {
-  const colour = theme.changes[item.change];
-  if (!colour) return looks;
-  return { ...looks, stroke: colour, "stroke-width": 2.2, "stroke-dasharray": { added: "", removed: "6 4", changed: "10 3 2 3" }[item.change] };
+  if (!SIGNS[item.change]) return looks;
+  return { ...looks, ...lineLooks(...theme.marks[item.change]), "stroke-width": 2.2 };
 }
 
 // Cards behind what stands for a run.
@@ -76,7 +76,7 @@ function stack(view, theme, line, rx) {
   if (!view.run) return [];
   return [6, 3].map((by) => {
     const place = corner({ ...view, x: view.x + by, y: view.y + by });
-    return make("rect", { class: "card", ...place, rx: view.round ? view.w / 2 : rx, fill: theme.paper, stroke: line, "stroke-width": 1 });
+    return make("rect", { class: "card", ...place, rx: view.round ? view.w / 2 : rx, fill: theme.background, stroke: line, "stroke-width": 1 });
   });
 }
 
@@ -84,24 +84,24 @@ function badge(view, theme) {
   const { item } = view, sign = SIGNS[item.change];
   if (!sign) return [];
   const [x, y] = [view.x - view.w / 2, view.y - view.h / 2];
-  const ring = make("circle", { cx: round2(x), cy: round2(y), r: 7, fill: theme.paper, stroke: theme.changes[item.change], "stroke-width": 1.6 });
-  return [ring, words({ text: sign, size: 12, bold: true, x, y }, theme.changes[item.change])];
+  const ring = make("circle", { cx: round2(x), cy: round2(y), r: 7, fill: theme.background, stroke: theme.marks[item.change][0], "stroke-width": 1.6 });
+  return [ring, words({ text: sign, size: 12, bold: true, x, y }, theme.marks[item.change][0])];
 }
 
 function boxLooks(view, theme) {
-  const { item } = view, [fill, stroke, dash = "", width = 1.2] = theme.looks[view.kind === "fold" ? "folded" : item.look];
-  const ground = item.heat === null ? fill : heatColour(theme, item.heat);
-  return { fill: ground, ink: item.heat === null ? theme.ink : inkOn(ground), ...changed(item, theme, { stroke, "stroke-width": width, "stroke-dasharray": dash }) };
+  const { item } = view, [fill, line, style] = theme.looks[view.kind === "fold" ? "folded" : item.look];
+  const looks = lineLooks(line, style);
+  if (item.look === "end") looks["stroke-width"] = 2;
+  return { fill: item.heat === null ? fill : heatColour(theme, item.heat), ...changed(item, theme, looks) };
 }
 
 function drawBox(view, theme) {
-  const { ink, ...looks } = boxLooks(view, theme), faint = ink === theme.ink ? theme.faint : ink;
+  const looks = boxLooks(view, theme), { ink, faint } = theme;
   const rx = view.round ? view.w / 2 : 6;
   const inner = view.kind === "fold" ? [make("rect", { ...corner(view, -3), rx: 4, fill: "none", stroke: looks.stroke, "stroke-width": 0.8 })] : [];
   const lines = view.lines.map((line) => {
     const place = { ...line, x: view.x + line.x, y: view.y + line.y };
-    const outside = view.round && line.times;
-    return words(place, line.faint ? faint : outside ? theme.ink : ink, "middle", line.times ? timesLooks(view) : {});
+    return words(place, line.faint && view.item.heat === null ? faint : ink, "middle", line.times ? timesLooks(view) : {});
   });
   return group(view, [
     ...stack(view, theme, looks.stroke, rx), make("rect", { class: "body", ...corner(view), rx, ...looks }), ...inner,

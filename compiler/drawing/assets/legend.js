@@ -2,8 +2,8 @@
 
 function fillLegend(scene, theme) {
   const used = new Set(scene.items.filter((item) => item.kind === "box").map((item) => item.look));
-  const looks = Object.keys(LOOKS).filter((look) => used.has(look) && !["joint", "folded"].includes(look));
-  const rows = scene.heat ? [] : looks.map((look) => entry(swatch(theme, look), LOOKS[look]));
+  const looks = Object.keys(scene.looks).filter((look) => used.has(look) && !["joint", "folded"].includes(look));
+  const rows = scene.heat ? [] : looks.map((look) => entry(swatch(theme, look), scene.looks[look]));
   if (scene.items.some((item) => item.kind === "frame")) rows.push(entry(swatch(theme, "folded"), "folded: click to open"));
   const changes = new Set(scene.items.map((item) => item.change));
   for (const [change, sign] of Object.entries(SIGNS)) if (changes.has(change)) rows.push(entry(changeSwatch(theme, change), `${sign} ${change}`));
@@ -24,9 +24,9 @@ function small(...inner) {
 }
 
 function swatch(theme, look) {
-  const [fill, stroke, dash = "", width = 1.2] = theme.looks[look];
-  const rect = make("rect", { x: 2, y: 2, width: 22, height: 12, rx: 3, fill, stroke, "stroke-dasharray": dash, "stroke-width": width });
-  const inner = make("rect", { x: 4.5, y: 4.5, width: 17, height: 7, rx: 2, fill: "none", stroke, "stroke-width": 0.8 });
+  const [fill, line, style] = theme.looks[look];
+  const rect = make("rect", { x: 2, y: 2, width: 22, height: 12, rx: 3, fill, ...lineLooks(line, style) });
+  const inner = make("rect", { x: 4.5, y: 4.5, width: 17, height: 7, rx: 2, fill: "none", stroke: line, "stroke-width": 0.8 });
   return small(rect, ...(look === "folded" ? [inner] : []));
 }
 

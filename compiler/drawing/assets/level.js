@@ -5,12 +5,12 @@ const NEAR = 14, LABEL = 13, CARDS = 6;
 
 // `turned` for LR. Sizes of open frames inside are known (`view.across`, `view.along`).
 function layLevel(level, turned, tree) {
-  rankLevel(level);
+  rankLevel(level, tree);
   for (const node of level.nodes) setExtents(node, turned);
   orderLevel(level, tree);
   setOffsets(level, turned);
   if (level.nodes.length) alignLevel(level), straightenLevel(level);
-  setRows(level, turned);
+  setRows(level, turned && tree);
 }
 
 function setExtents(node, turned) {
@@ -77,25 +77,22 @@ function rowOffset(view, edge, turned) {
   return turned ? row.y : view.w / 2 + 8 + 6 * (view.rows.length - 1 - edge.row);
 }
 
-// Rows one below another, with gaps that grow with how far their wires have to go across.
-function setRows(level, turned) {
+// Rows one below another, with gaps that grow with how far their wires have to go across. `flush`: nodes begin where
+// their row does, else they stand in its middle.
+function setRows(level, flush) {
   let along = 0;
   level.rows = level.layers.map((layer, rank) => {
     const size = Math.max(0, ...layer.map((node) => node.along));
     if (rank > 0) along += gapAbove(layer, level.layers[rank - 1]);
     const row = { start: along, end: along + size };
     for (const node of layer) if (node.one?.round) node.one.free = freeSides(layer, node);
-    for (const node of layer) node.start = along + (size - node.along) / 2;
+    for (const node of layer) node.start = along + (flush ? 0 : (size - node.along) / 2);
     along += size;
     return row;
   });
   level.length = along;
-  level.low = Math.min(0, ...level.nodes.map((node) => node.x - node.left));
-  level.high = Math.max(0, ...level.nodes.map((node) => node.x + node.right));
-  if (level.nodes.length) {
-    level.low = Math.min(...level.nodes.map((node) => node.x - node.left));
-    level.high = Math.max(...level.nodes.map((node) => node.x + node.right));
-  }
+  level.low = level.nodes.length ? Math.min(...level.nodes.map((node) => node.x - node.left)) : 0;
+  level.high = level.nodes.length ? Math.max(...level.nodes.map((node) => node.x + node.right)) : 0;
 }
 
 // How far from the middle of a node its neighbours begin.

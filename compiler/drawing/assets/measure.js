@@ -14,7 +14,7 @@ function measureLeaf(view) {
   const rows = item.rows.map((row) => ({ ...row, weight: cut(row.weight, 16), lines: wrap(row.text, 60, 3) }));
   const wide = lines.map((line) => textWidth(line.text, line.size, line.bold));
   const rowWide = rows.flatMap((row) => row.lines.map((text) => textWidth(text, SMALL + 1) + weightWidth(rows) + 14));
-  view.w = Math.max(34, ...wide, ...rowWide) + 2 * PAD;
+  view.w = item.look === "joint" ? Math.max(...wide) + 8 : Math.max(34, ...wide, ...rowWide) + 2 * PAD;
   const heights = rows.map((row) => ROW + (row.lines.length - 1) * PRINT);
   view.h = sum(lines.map((line) => line.height)) + (rows.length ? sum(heights) + 6 : 0) + 10;
   placeLines(view, lines, rows, heights);

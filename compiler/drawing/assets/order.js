@@ -3,7 +3,7 @@
 const SWEEPS = 16;
 
 function orderLevel(level, tree) {
-  firstOrder(level);
+  firstOrder(level, tree);
   if (tree || level.layers.length < 2) return;
   let best = level.layers.map((layer) => [...layer]), fewest = crossings(level);
   for (let sweep = 0; sweep < SWEEPS && fewest > 0; sweep++) {
@@ -20,10 +20,10 @@ function number(level) {
   for (const layer of level.layers) layer.forEach((node, at) => (node.at = at));
 }
 
-// As a walk from the top meets them: the main way first, skips last.
-function firstOrder(level) {
+// As a walk from the top meets them: the main way first, skips last; for a tree as they come.
+function firstOrder(level, tree) {
   const seen = new Set(), layers = level.layers.map(() => []);
-  const weight = ({ main, low }) => (main ? 0 : low.one ? 1 : 2);
+  const weight = ({ main, low }) => (tree || main ? 0 : low.one ? 1 : 2);
   for (const start of level.layers.flat()) {
     const stack = seen.has(start) || start.ups.length ? [] : [start];
     while (stack.length) {

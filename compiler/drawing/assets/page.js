@@ -6,7 +6,7 @@ const stage = document.getElementById("stage"), svg = document.getElementById("p
 const picture = make("g", { class: "view" });
 const camera = newCamera(stage, picture, () => {});
 const state = { folded: new Set(), direction: scene.direction, marked: null, seen: null, broken: true };
-const theme = () => THEMES[root.dataset.style];
+const themes = readThemes(scene.themes), theme = () => themes[root.dataset.style];
 
 function holders() {
   return scene.items.filter((item) => item.kind !== "box");

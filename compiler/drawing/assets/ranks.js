@@ -32,7 +32,7 @@ function walkBack(start, outs, open, done) {
 }
 
 // Nodes {view | port | dummy | label, rank, ups, downs} and segments {up, low, main}, in `level.nodes`, `level.layers`.
-function rankLevel(level) {
+function rankLevel(level, tree) {
   const nodes = new Map();
   for (const one of [...level.views, ...level.ports.values()]) {
     nodes.set(one, { one, rank: 0, ups: [], downs: [], before: [], after: [], depth: 1, height: 1 });
@@ -46,7 +46,7 @@ function rankLevel(level) {
   });
   level.nodes = [...nodes.values()];
   setRanks(level);
-  for (const link of level.links) link.main = isMain(link);
+  for (const link of level.links) link.main = !tree && isMain(link);
   level.layers = Array.from({ length: 1 + Math.max(-1, ...level.nodes.map((node) => node.rank)) }, () => []);
   chainLinks(level);
 }

@@ -8,7 +8,7 @@ function savedSvg(scene, picture, theme, { width, height }) {
   const size = [width + 2 * margin, height + 2 * margin].map(Math.ceil);
   const view = { x: -margin, y: -margin, width: size[0], height: size[1] };
   const svg = make("svg", { width: size[0], height: size[1], viewBox: Object.values(view).join(" "), "font-family": FONT, role: "img" },
-    make("title", {}, scene.title), make("desc", {}, scene.summary), make("rect", { ...view, fill: theme.paper }), copy);
+    make("title", {}, scene.title), make("desc", {}, scene.summary), make("rect", { ...view, fill: theme.background }), copy);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(svg)}\n`;
 }
 
