@@ -38,7 +38,7 @@
     }
   }
   for (const wire of all(".wire")) {
-    const line = wire.querySelector(".line"), length = line.getTotalLength(), name = `wire ${wire.dataset.from} -> ${wire.dataset.to}`;
+    const line = wire.querySelector(".reach"), length = line.getTotalLength(), name = `wire ${wire.dataset.from} -> ${wire.dataset.to}`;
     const points = Array.from({ length: Math.ceil(length / 2) + 1 }, (_, at) => line.getPointAtLength(Math.min(length, at * 2)));
     if (points.some(({ x, y }) => !Number.isFinite(x) || !Number.isFinite(y))) wrong.push(`${name} is nowhere`);
     for (const body of bodies) {

@@ -104,8 +104,8 @@ def test_nothing_overlaps_in_random_graphs(page: Page, seed: int) -> None:
     ("planted", "expected"),
     [
         ("const [a, b] = document.querySelectorAll('.body'); a.setAttribute('y', b.getAttribute('y'))", "overlap"),
-        ("document.querySelector('.wire .line').setAttribute('d', 'M0,0L300,900')", "crosses box"),
-        ("document.querySelector('.wire .line').setAttribute('d', 'M-9,-9L-8,-8')", "does not begin at its box"),
+        ("document.querySelector('.wire .reach').setAttribute('d', 'M0,0L300,900')", "crosses box"),
+        ("document.querySelector('.wire .reach').setAttribute('d', 'M-9,-9L-8,-8')", "does not begin at its box"),
         ("document.querySelector('.wire .tip').setAttribute('d', 'M-9,-9L-8,-8')", "does not end at its box"),
         ("document.querySelector('.box text').textContent = 'much longer than it was'", "leaves box"),
         ("document.querySelector('.border').setAttribute('height', 60)", "border of"),

@@ -12,7 +12,7 @@ function make(name, attributes = {}, ...inner) {
 
 function drawAll(seen, theme, { turned, headed }) {
   const frames = seen.views.filter((view) => view.inner.length).map((view) => drawFrame(view, theme));
-  const wires = seen.wires.map((wire) => drawWire(wire, theme, turned, headed));
+  const drawn = new Map(), wires = seen.wires.map((wire) => drawWire(wire, theme, turned, headed, drawn));
   const boxes = leaves(seen.views).map((view) => drawBox(view, theme));
   const labels = seen.views.filter((view) => view.outText).map((view) => drawOutText(view, theme, turned));
   return [make("g", { class: "frames" }, ...frames), make("g", { class: "wires" }, ...wires),
@@ -48,7 +48,7 @@ function group(view, inner) {
 function drawFrame(view, theme) {
   const { item } = view, line = theme.frame, [fill, veil] = theme.veil, border = changed(item, theme, { stroke: line, "stroke-width": 1 });
   const left = view.x - view.w / 2 + (view.headAt ?? 0), top = view.y - view.h / 2;
-  const ground = item.heat === null ? { fill, "fill-opacity": veil } : { fill: "transparent" };
+  const ground = item.heat === null ? { fill, "fill-opacity": view.depth < 3 ? veil : 0 } : { fill: "transparent" };
   if (view.kind === "run") Object.assign(border, { "stroke-dasharray": "2 4", "stroke-width": 1.2 });
   const head = { size: SMALL + 1, bold: true, y: top + HEAD / 2 + 1 };
   const name = words({ ...head, text: view.head, x: left + 18 }, theme.faint, "start");
@@ -121,14 +121,28 @@ function drawRow(view, row, theme, ink) {
   return [rule, ...texts, ...(row.weight ? [weight] : []), track, bar];
 }
 
-function drawWire(wire, theme, turned, headed) {
-  const { line, tip, turn } = wirePath(wire, turned, headed);
-  const looks = changed(wire, theme, { stroke: theme.wire, "stroke-width": 1.2 }), parts = [];
-  if (wire.hover) parts.push(make("title", {}, wire.hover), make("path", { class: "reach", d: line, fill: "none", stroke: "transparent", "stroke-width": 9 }));
-  parts.push(make("path", { class: "line", d: line, fill: "none", ...looks }));
+// `reach` is the whole way, not seen; `line` begins where the way leaves those of wires drawn before it, as lines drawn
+// twice look thicker.
+function drawWire(wire, theme, turned, headed, drawn) {
+  const { line, tip, turn } = wirePath(wire, wire.points, turned, headed), value = `${wire.key} ${wire.change}`;
+  const others = drawn.get(value) ?? [], skip = Math.max(0, ...others.map((other) => commonStart(other, wire.points)));
+  drawn.set(value, [...others, wire.points]);
+  const seen = skip > 1 ? wirePath(wire, wire.points.slice(skip - 1), turned, headed).line : line;
+  const looks = changed(wire, theme, { stroke: theme.wire, "stroke-width": 1.2 });
+  const parts = [
+    make("path", { class: "reach", d: line, fill: "none", stroke: "transparent", "stroke-width": 9 }),
+    make("path", { class: "line", d: seen, fill: "none", ...looks }),
+  ];
+  if (wire.hover) parts.unshift(make("title", {}, wire.hover));
   if (headed) parts.push(make("path", { class: "tip", d: headPath(tip, turn), fill: looks.stroke }));
   const ends = { "data-from": wire.source.id, "data-to": wire.target.id };
   return make("g", { class: "wire", ...ends, opacity: wire.change === "kept" ? 0.45 : "" }, ...parts);
+}
+
+function commonStart(a, b) {
+  let count = 0;
+  while (count < Math.min(a.length, b.length) - 1 && a[count][0] === b[count][0] && a[count][1] === b[count][1]) count++;
+  return count;
 }
 
 function drawOutText(view, theme, turned) {

@@ -9,7 +9,7 @@ function measureLeaf(view) {
   const name = wrap(item.name).map((text) => ({ text, size: NAME, bold: true, height: LINE }));
   if (view.run) name.push({ text: timesText(view.run), size: NAME, bold: true, height: LINE, times: true });
   const notes = item.notes.flatMap((note) => wrap(note, 48, 3)).map((text) => ({ text, size: SMALL, height: PRINT, faint: true }));
-  if (view.kind === "fold") notes.push({ text: counted(item.boxes.length, "box"), size: SMALL, height: PRINT, faint: true });
+  if (view.kind === "fold" && !notes.length) notes.push({ text: counted(item.boxes.length, "box"), size: SMALL, height: PRINT, faint: true });
   const lines = [...name, ...notes];
   const rows = item.rows.map((row) => ({ ...row, weight: cut(row.weight, 16), lines: wrap(row.text, 60, 3) }));
   const wide = lines.map((line) => textWidth(line.text, line.size, line.bold));

@@ -133,12 +133,12 @@ function close() {
 // All of it, or its beginning where all would be too small to read.
 function start() {
   camera.fit();
-  if (camera.zoom >= 0.5) return;
-  const { width, height } = stage.getBoundingClientRect(), turned = state.direction === "LR", zoom = 0.6;
-  const first = state.seen.views.find((view) => !view.inner.length) ?? { x: 0, y: 0 };
+  if (camera.zoom >= 0.45) return;
+  const { width, height } = stage.getBoundingClientRect(), zoom = 0.6, margin = 24;
+  const first = state.seen.views.find((view) => !view.inner.length);
+  const place = (room, size, at) => (size < room - 2 * margin ? (room - size) / 2 : Math.min(margin, Math.max(room - margin - size, room / 2 - at)));
   camera.zoom = zoom;
-  if (turned) camera.keep([24, height / 2], 0, first.y);
-  else camera.keep([width / 2, 24], first.x, 0);
+  camera.keep([place(width, camera.width * zoom, first.x * zoom), place(height, camera.height * zoom, first.y * zoom)], 0, 0);
 }
 
 function act(target) {

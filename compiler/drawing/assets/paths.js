@@ -2,13 +2,12 @@
 
 const HEAD_LENGTH = 6.5, HEAD_HALF = 3.2;
 
-// {line, tip, turn}: the path, and where its arrow head points to, with its direction as a unit vector. Without a
+// {line, tip, turn}: the path through all or the last of the points of a wire, and where its arrow head points to, with its direction as a unit vector. Without a
 // head the line goes all the way.
-function wirePath(wire, turned, headed) {
+function wirePath(wire, way, turned, headed) {
   const flip = ([across, along]) => (turned ? [along, across] : [across, along]);
   if (wire.source === wire.target) return loopPath(wire.source, turned);
-  const points = tidy(wire.points);
-  const start = rowStart(wire, points, turned), target = wire.target;
+  const points = tidy(way), start = way === wire.points && rowStart(wire, points, turned), target = wire.target;
   let line = start ? start.line : `M${at(flip(points[0]))}`;
   const rest = start ? points.slice(start.skip) : points;
   const round = target.round && rest.length > 1 && roundEnd(target, rest, turned);
