@@ -51,10 +51,10 @@ LAYERS = (
             "networkx": (),
             "torch": TORCH_FILES,
             "pygraphviz": ("drawing/wheel.py",),
-            "PIL": ("drawing/wheel.py",),
+            "PIL": ("drawing/wheel.py", "drawing/sheet.py"),
             "onnxruntime": ("export.py",),
         },
-        lazy=frozenset({"onnxruntime"}),
+        lazy=frozenset({"onnxruntime", "PIL"}),
     ),
     Layer(
         "runtime",

@@ -161,11 +161,11 @@ class _View:
             for at, source in enumerate(self.graph.sources(number), 1):
                 found.setdefault((source.node, type_text(self.graph.type(source))), []).append(at)
             for (node, type), inputs in found.items():
-                says = f"{self.graph.node(node).text} -> input {{}} of {one.text}: {type}"
                 bundled = len(inputs) >= BUNDLED
                 for at in [f"{inputs[0]} to {inputs[-1]}"] if bundled else map(str, inputs):
                     shape = f"{len(inputs)} of {type}" if bundled else type
-                    yield Wire(f"n{node}", f"n{number}", shape if self.shapes else "", says.format(at))
+                    says = f"{self.graph.node(node).text} -> input {at} of {one.text}: {type}"
+                    yield Wire(f"n{node}", f"n{number}", shape if self.shapes else "", says)
 
 
 def _amounts(total: Cost) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ein.compiler.drawing import draw as drawing
 from ein.compiler.drawing import layout
 from ein.compiler.drawing.dot import clean, markup, write_dot
 from ein.compiler.drawing.draw import Options, draw, scene_of, to_dot, to_png, to_svg
@@ -29,6 +28,8 @@ from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import NOWHERE, Source
 from ein.grammar.term import Named, Op, Series, TypedTerm, walk
 
+VIEWS = ("graph", "derivation")
+"""Of a derivation by itself."""
 GOLDEN = Path(__file__).parents[3] / "golden" / "draw"
 SVG = "{http://www.w3.org/2000/svg}"
 RESNET = """ein 1
@@ -84,7 +85,7 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("view", drawing.VIEWS)
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".PNG", b"\x89PNG"), (".pdf", b"%PDF")])
 def test_forms(resnet: Derivation, view: str, suffix: str, start: bytes, tmp_path: Path, engine: None) -> None:
     path = draw(resnet, tmp_path / f"a{suffix}", Options(view=view))
@@ -129,9 +130,9 @@ def test_a_png_is_never_larger_than_the_limit(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": "a.gif"}, "path must end in one of .svg, .png, .pdf, .dot, got 'a.gif'"),
-        ({"path": "svg"}, "path must end in one of .svg, .png, .pdf, .dot, got 'svg'"),
-        ({"view": "tree"}, "view must be one of graph, derivation, got 'tree'"),
+        ({"path": "a.gif"}, "path must end in one of .svg, .png, .pdf, .html, .dot, .mmd, got 'a.gif'"),
+        ({"path": "svg"}, "path must end in one of .svg, .png, .pdf, .html, .dot, .mmd, got 'svg'"),
+        ({"view": "tree"}, "view must be one of graph, derivation, grammar, difference, got 'tree'"),
         ({"direction": "RL"}, "direction must be one of TB, LR, got 'RL'"),
         ({"scale": 0}, "scale must be from 0.1 to 10, got 0"),
         ({"scale": float("nan")}, "scale must be from 0.1 to 10, got nan"),
@@ -150,7 +151,7 @@ def test_a_graph_has_no_derivation(resnet: Derivation) -> None:
         scene_of(lower(resnet.term), Options(view="derivation"))
 
 
-@pytest.mark.parametrize("view", drawing.VIEWS)
+@pytest.mark.parametrize("view", VIEWS)
 def test_svg_is_named_for_screen_readers(resnet: Derivation, view: str, engine: None) -> None:
     svg = to_svg(resnet, Options(view=view, title='A <b> & "c"'))
     root = ET.fromstring(svg)
@@ -206,7 +207,7 @@ def hostile_term(term: TypedTerm, text: str) -> TypedTerm:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_stay_text(sampled: Derivation, text: str, engine: None) -> None:
     safe = hostile_term(sampled.term, "safe")
-    for view in drawing.VIEWS:
+    for view in VIEWS:
         svg = to_svg(hostile_term(sampled.term, text), Options(view=view, title=text))
         tags = sorted(element.tag for element in ET.fromstring(svg).iter())
         plain = sorted(element.tag for element in ET.fromstring(to_svg(safe, Options(view=view, title="safe"))).iter())
@@ -214,19 +215,19 @@ def test_hostile_names_stay_text(sampled: Derivation, text: str, engine: None) -
         assert any(clean(text) in shown for shown in texts(svg))
 
 
-@pytest.mark.parametrize("view", drawing.VIEWS)
+@pytest.mark.parametrize("view", VIEWS)
 def test_svg_is_the_same_each_time(resnet: Derivation, view: str, engine: None) -> None:
     assert to_svg(resnet, Options(view=view)) == to_svg(resnet, Options(view=view))
 
 
 def test_dot_is_the_same_under_other_hash_seeds() -> None:
     code = (
-        "from ein.compiler.drawing.draw import to_dot, Options, VIEWS\n"
+        "from ein.compiler.drawing.draw import to_dot, Options\n"
         "from ein.grammar.check import load_grammar\n"
         "from ein.grammar.diagnostics import Source\n"
         "from ein.grammar.architecture import architecture\n"
         f"d = architecture(load_grammar(Source('resnet.ein', {RESNET!r})), 'resnet')\n"
-        "print(*(to_dot(d, Options(view=view)) for view in VIEWS))"
+        f"print(*(to_dot(d, Options(view=view)) for view in {VIEWS!r}))"
     )
 
     def run(seed: str) -> bytes:
