@@ -119,7 +119,7 @@ def test_what_fills_a_frame_has_none_of_its_own() -> None:
 def test_a_rule_inside_itself_is_not_framed_again() -> None:
     graph = graph_of(
         "rule Net = R(2)\nrule R(n) = relu >> norm >> R(n - 1) if n > 0 | norm >> relu if n == 0\n"
-        "input im[3, 8, 8]\narch net = gelu >> R(2)"
+        "input im[3, 8, 8]\narch net = gelu >> relu >> R(2) >> gelu >> relu"
     )
     assert [frame.name for frame in frames(graph_scene(graph).items)] == ["R(2)"]
 
