@@ -9,13 +9,14 @@ bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 suitable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
-.PHONY: help demo test explore browser lint clean
+.PHONY: help demo test explore gallery browser lint clean
 
 help:
 	@echo "make demo      set up, then evolve networks on scikit-learn's digits and compare them"
 	@echo "make test      set up, then run the tests"
 	@echo "make explore   the tests with fresh random examples instead of the fixed ones"
 	@echo "make browser   the tests of the HTML page in Chromium"
+	@echo "make gallery   the pictures of docs/gallery anew"
 	@echo "make lint      ruff and mypy"
 	@echo "make clean     remove the environment and all caches"
 
@@ -30,6 +31,9 @@ explore: $(VENV)/.ready-test
 
 browser: $(VENV)/.ready-test
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m browser tests/browser $(ARGS)
+
+gallery: $(VENV)/.ready-demo
+	$(bin)/python docs/gallery/draw.py
 
 lint: $(VENV)/.ready-test
 	$(bin)/python -m ruff check

@@ -17,6 +17,8 @@ LONG = 24
 """Boxes on the longest way through a picture from which columns are made."""
 PAGE = 4.8
 """Boxes below each other that make a column as high as a page is, were it one column wide."""
+WORTH = 1.2
+"""How much longer columns may be where there are fewer of them."""
 
 
 def in_columns(scene: Scene, count: int | None = None) -> Scene:
@@ -29,9 +31,15 @@ def in_columns(scene: Scene, count: int | None = None) -> Scene:
     if count is None:
         count = round(sqrt(total / PAGE)) if total > LONG else 1
     parts = _parts(scene, lengths)
-    shortest = min((most for most in _sums(parts) if len(_packed(parts, most)) <= count), default=total)
-    starts = [column[0] for column in _packed(parts, shortest)[1:]]
+    shortest = _shortest(parts, count)
+    fewest = next(each for each in range(1, count + 1) if _shortest(parts, each) <= shortest * WORTH)
+    starts = [start for start, _ in _packed(parts, _shortest(parts, fewest))[1:]]
     return _cut(scene, starts) if starts else scene
+
+
+def _shortest(parts: Sequence[tuple[int, int]], count: int) -> int:
+    """The length of the longest column where `count` share the parts as well as can be."""
+    return min(most for most in _sums(parts) if len(_packed(parts, most)) <= count)
 
 
 def _lengths(scene: Scene) -> list[int]:

@@ -90,7 +90,7 @@ class _Tree:
             return (item,)
         again = item.name.partition("(")[0] in (rules[-1:] if self.large else rules)
         rule = item.name[:1].isupper()
-        says_little = rule and not LEAST_NODES <= len(item.nodes) <= most
+        says_little = rule and (len(item.items) == 1 or not LEAST_NODES <= len(item.nodes) <= most)
         return item.items if again or says_little or not item.name else (item,)
 
     def _groups(self, members: Members) -> list[tuple[Scope | None, Members]]:

@@ -39,7 +39,7 @@ def graph_scene(
     lines: Mapping[int, str] | None = None,
 ) -> Scene:
     """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `shapes`: types on
-    the wires. `wires`: identities and clones are boxes too. `lines`: the torch source behind a node, for the details."""
+    the wires. `wires`: identities and clones are boxes too. `lines`: the torch source of a node, for the details."""
     shown = graph if wires else remove_wires(graph).graph
     view = _View(shown, costs, heat, shapes, lines or {})
     total = cost(graph)

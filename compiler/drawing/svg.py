@@ -21,11 +21,28 @@ def finished(svg: str, scene: Scene) -> str:
         return f"<title>{escape(clean(text))}</title>\n" if text else ""
 
     title, summary = escape(clean(scene.title)), escape(clean(scene.summary))
-    body = _TITLE.sub(hover, _NOISE.sub("", svg))
+    body = _names_last(_TITLE.sub(hover, _NOISE.sub("", svg)))
     names = f'role="img" aria-label="{title}. {summary}"'
     start, end = body.index("<svg"), body.index(">", body.index("<svg")) + 1
     opening = f"{body[start : end - 1]} {names}>\n<title>{title}</title>\n<desc>{summary}</desc>"
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{opening}{body[end:]}'
+
+
+_NAMED = re.compile(r'(<g id="[^"]*" class="(?:cluster|edge)">(?:(?!</g>).)*?)(<text [^>]*>[^<]*</text>\n)', re.DOTALL)
+
+
+def _names_last(svg: str) -> str:
+    """The names of frames and the shapes on wires above all wires, with a rim that keeps these off."""
+    names: list[str] = []
+
+    def without(found: re.Match[str]) -> str:
+        names.append(found[2].replace("<text ", f'<text paint-order="stroke" stroke="{fill}" stroke-width="2" ', 1))
+        return found[1]
+
+    ground = re.search(r'<polygon fill="([^"]*)"', svg)
+    fill = ground[1] if ground else "white"
+    body = _NAMED.sub(without, svg)
+    return body.replace("</g>\n</svg>", f"{''.join(names)}</g>\n</svg>") if names else svg
 
 
 def _hovers(scene: Scene) -> dict[str, str]:
