@@ -91,7 +91,6 @@ def test_the_gallery_is_current_and_small(folder: Path) -> None:
     assert shell("ein draw zoo/resnet8 -o resnet8.svg", folder).returncode == 0
     _current(folder / "resnet8.svg")
     assert len(_words(folder / "resnet8.svg")) > 100
-    assert {path.name for path in GALLERY.glob("*.svg")} == {"small.svg", "resnet8.svg"}
 
 
 def test_the_python_runs(folder: Path) -> None:

@@ -1,14 +1,18 @@
-"""The sources in docs/gallery are what is emitted, and the one of ResNet-18 is about as long as one by hand."""
+"""Sources and pictures in docs/gallery are what is emitted and drawn; ResNet-18 is about as long as one by hand."""
 
 from __future__ import annotations
 
 import os
 import re
+import runpy
+import xml.etree.ElementTree as ET
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import ein
+from ein.compiler.drawing import layout
 from ein.compiler.load import load
 
 GALLERY = Path(__file__).parents[3] / "docs" / "gallery"
@@ -88,3 +92,37 @@ def test_resnet18_is_about_as_long_as_one_by_hand() -> None:
     assert sorted(tuple(weight.shape) for weight in load(source).parameters()) == wanted
     assert re.findall(r"(?m)^class (\w+)", source) == ["BasicBlock", "DownBlock", "Net"]
     assert re.findall(r"self\.(layer\d) = nn\.Sequential", source) == ["layer1", "layer2", "layer3", "layer4"]
+
+
+DRAWING = runpy.run_path(str(GALLERY / "draw.py"))
+PINNED = next(
+    line.partition("==")[2]
+    for line in (GALLERY.parents[1] / "constraints.txt").read_text().splitlines()
+    if "pygraphviz" in line
+)
+
+
+def words(picture: Path) -> list[str]:
+    """What a picture says, wherever a layout engine puts it."""
+    return sorted("".join(text.itertext()) for text in ET.parse(picture).iter("{http://www.w3.org/2000/svg}text"))
+
+
+@pytest.mark.parametrize("name", [*DRAWING["PICTURES"], DRAWING["SHEET"]])
+def test_the_gallery_s_pictures_are_current(name: str, tmp_path: Path) -> None:
+    """`make gallery` replaces them: look at them then. They are the same bytes where the pinned engine drew them."""
+    engine = next(layout.engines(), None)
+    if engine is None and name.endswith(".svg"):
+        pytest.skip("there is no Graphviz on this machine")
+    made, kept = DRAWING["draw"](name, tmp_path), GALLERY / name
+    pinned = engine is not None and engine.wheel and version("pygraphviz") == PINNED
+    if pinned or name.endswith(".html"):
+        assert IDS.sub("ID", made.read_text("utf-8")) == IDS.sub("ID", kept.read_text("utf-8"))
+    else:
+        assert words(made) == words(kept)
+
+
+def test_all_that_is_drawn_is_shown() -> None:
+    shown = {*DRAWING["PICTURES"], DRAWING["SHEET"], "small.svg", "resnet8.svg"}
+    assert {path.name for path in GALLERY.iterdir() if path.suffix in (".svg", ".html")} == shown
+    readme = (GALLERY.parents[1] / "README.md").read_text("utf-8")
+    assert [name for name in shown if f"gallery/{name}" not in readme] == []
