@@ -55,10 +55,11 @@ def fitted(scene: Scene, most: int = MOST) -> Scene:
 
 
 def _frames(items: Iterable[Item]) -> list[Frame]:
-    """The frames that are seen when none is open."""
+    """The frames that are seen when none is open, but for those that are folded anyway."""
     firsts = [item.items[0] if isinstance(item, Run) and item.folded else item for item in items]
     found = [item for item in firsts if isinstance(item, Frame)]
-    return found + [each for item in firsts if isinstance(item, Run) for each in item.items if isinstance(each, Frame)]
+    found += [each for item in firsts if isinstance(item, Run) for each in item.items if isinstance(each, Frame)]
+    return [frame for frame in found if not frame.folded]
 
 
 def _folded_count(items: Iterable[Item]) -> int:
@@ -90,7 +91,7 @@ def _folded(item: Part, opened: set[str]) -> Part:
     if isinstance(item, Box):
         return item
     items: tuple[Any, ...] = tuple(_folded(each, opened) for each in item.items)
-    folded = item.id not in opened if isinstance(item, Frame) else item.folded
+    folded = item.folded or (isinstance(item, Frame) and item.id not in opened)
     return replace(item, folded=folded, items=items)
 
 

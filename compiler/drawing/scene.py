@@ -121,6 +121,8 @@ class Scene:
     wires: tuple[Wire, ...]
     heat: tuple[str, str, str] | None = None
     """what the heat shows, with the amounts at its ends: ("parameters", "0", "2.36 M")"""
+    changes: tuple[tuple[Change, int], ...] = ()
+    """of a difference: how many operators each change befell, folded ones too"""
     tree: bool = False
     """each box has one parent, arrows mean nothing, and children keep their order"""
     direction: str = "TB"
