@@ -26,6 +26,8 @@ from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.term import TypedTerm
 
 Comparable: TypeAlias = "Derivation | TypedTerm | OpGraph"
+SHORT = 8
+"""Digits of an id in a title."""
 
 
 def difference_scene(
@@ -70,9 +72,17 @@ def _graph(what: Comparable) -> OpGraph:
 
 
 def _title(first: Comparable, second: Comparable) -> str:
-    if isinstance(first, Derivation) and isinstance(second, Derivation) and first.id != second.id:
-        return f"{first.id} -> {second.id}"
-    return "Difference"
+    """The grammars of derivations; where it is one, what tells them apart."""
+    if not isinstance(first, Derivation) or not isinstance(second, Derivation):
+        return "Difference"
+    (one, _, before), (other, _, after) = (each.id.partition(":") for each in (first, second))
+    if one == other:
+        return f"{one.partition('@')[0]} {_both(before[:SHORT], after[:SHORT])}"
+    return _both(one.partition("@")[0], other.partition("@")[0])
+
+
+def _both(before: str, after: str) -> str:
+    return before if before == after else f"{before} -> {after}"
 
 
 def _laid(over: Overlay, first: OpGraph, second: OpGraph, costs: tuple[str, ...]) -> Laid:

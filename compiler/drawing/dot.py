@@ -139,12 +139,18 @@ class _Writer:
         if box.small:
             size = f"{0.26 * self.theme.gap:.2f}"
             looks |= {"shape": "circle", "width": size, "height": size, "fixedsize": "true"}
-            return f"{box.id} {attributes(label=label(bold(box.name)), **looks)}"
+            return f"{box.id} {attributes(label=label(self._bold(box)), **looks)}"
         if box.rows:
             looks |= {"margin": "0.04", "style": looks["style"].replace("rounded", "solid")}
             return f"{box.id} {attributes(label=self._table(box), **looks)}"
-        lines = [bold(self._signed(box)), *(self._small(note) for note in box.notes)]
+        lines = [self._bold(box), *(self._small(note) for note in box.notes)]
         return f"{box.id} {attributes(label=label(*lines), **looks)}"
+
+    def _bold(self, box: Box) -> str:
+        """The name; of what is kept it is faint."""
+        if box.change is not Change.KEPT:
+            return bold(self._signed(box))
+        return f'<font color="{self.theme.faint}">{markup(self._signed(box))}</font>'
 
     def _style(self, box: Box) -> Style:
         style = self.theme.looks[box.look]
@@ -203,14 +209,8 @@ class _Writer:
             )
             return
         shown = list(boxes(self.scene.items))
-        changes = [change for change in Change if change is not Change.KEPT and any(b.change is change for b in shown)]
-        if any(box.change for box in shown):
-            styles = {
-                f"{self.theme.marks[change].sign}{change.value}": Style(
-                    self.theme.background, self.theme.marks[change].line, self.theme.marks[change].style
-                )
-                for change in changes
-            }
+        if self.scene.changes:
+            styles = self._changes()
         else:
             styles = {look.value: self.theme.looks[look] for look in Look if any(box.look is look for box in shown)}
             styles = {name: style for name, style in styles.items() if name not in ("joint", "input, output")}
@@ -218,6 +218,18 @@ class _Writer:
             gap = '<td width="6" height="11" fixedsize="true"></td>'
             cells = "".join(f"{self._swatch(style)}<td>{self._small(name)}</td>{gap}" for name, style in styles.items())
             yield self._line(cells, list(styles), len(styles))
+
+    def _changes(self) -> dict[str, Style]:
+        """With how many operators each befell; what only befell wires too."""
+        counts = dict(self.scene.changes)
+        seen = {wire.change for wire in self.scene.wires}
+        found = {}
+        for change in Change:
+            if change in counts or change in seen:
+                mark = self.theme.marks[change]
+                words = f"{counts[change]:,} {change.value}" if change in counts else f"wires {change.value}"
+                found[f"{mark.sign}{words}"] = Style(self.theme.background, mark.line, mark.style)
+        return found
 
     def _line(self, cells: str, texts: Sequence[str], swatches: int) -> str:
         """One line, of a fixed width because Graphviz would stretch it to that of the title."""

@@ -66,11 +66,10 @@ class _Groups:
             self.home[place] = first
         self.members[first] += self.members.pop(second)
         for ways, others in ((self.after, self.before), (self.before, self.after)):
-            beside = ways.pop(second)
-            for other in beside:
+            ways[first] = (ways[first] | ways.pop(second)) - {first, second}
+            for other in ways[first]:
                 others[other].discard(second)
                 others[other].add(first)
-            ways[first] = (ways[first] | beside) - {first, second}
         return True
 
     def _leads_around(self, a: int, b: int) -> bool:
