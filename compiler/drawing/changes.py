@@ -62,6 +62,15 @@ def cost_change(before: Cost, after: Cost, names: tuple[str, ...] = ("params", "
     return [f"{_both(amount(old), amount(new))} {UNITS[name]}" for name, old, new in pairs if old or new]
 
 
+def is_retyped(before: Node, after: Node) -> bool:
+    """Whether two operators written alike are at different types."""
+    return isinstance(before, Use) and before.text == after.text and _all_types(before) != _all_types(after)
+
+
+def _all_types(node: Node) -> tuple[str, str]:
+    return _types(node.inputs), _types(node.outputs)
+
+
 def _own(box: Box) -> tuple[object, ...]:
     """What has to be equal for a box to be kept."""
     return box.name, box.notes, tuple(fact for fact in box.facts if fact[0] not in ELSEWHERE)

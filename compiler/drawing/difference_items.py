@@ -1,9 +1,10 @@
-"""The items of a difference: frames of both architectures, runs where nothing changed, and what is far folded."""
+"""The items of a difference: frames of both architectures, runs of what the same befell, and what is far folded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from ein.compiler.drawing.graph_tree import LEAST_BOXES, Node, Part, Same, nodes, tree
 from ein.compiler.drawing.overlay import Overlay
@@ -39,8 +40,11 @@ class Items:
         self.costs = costs
         self.frames = 0
         self.ends = [(wire.source, wire.target) for wire in over.wires]
-        touched = [ends for ends, wire in zip(self.ends, laid.wires, strict=True) if wire.change is not Change.KEPT]
-        self.touched = {place for ends in touched for place in ends}
+        self.beside: dict[int, list[int]] = {place: [] for place in range(len(laid.boxes))}
+        """The wires of each place, by their order."""
+        for number, (source, target) in enumerate(self.ends):
+            self.beside[source].append(number)
+            self.beside[target].append(number)
         self.far = self._far() if len(laid.boxes) > FEW else {}
 
     def all(self, most: int) -> Iterator[Item]:
@@ -81,29 +85,28 @@ class Items:
         return found.pop() if len(found) == 1 else None
 
     def _pieces(self, item: Node) -> Iterator[Node]:
-        """A run without what changed in it: runs of what stayed, of what came and of what went."""
+        """Of a run, the runs of those items that the same befell."""
         if not isinstance(item, Same):
             yield item
             return
-        rows: list[tuple[Change | None, list[int | Part]]] = []
-        for part in item.items:
-            change = self._even(part)
-            if rows and change is not None and rows[-1][0] is change:
-                rows[-1][1].append(part)
+        for _, found in groupby(item.items, self._fate):
+            row = tuple(found)
+            if len(row) >= (2 if isinstance(row[0], Part) else LEAST_BOXES):
+                yield Same(row, item.series)
             else:
-                rows.append((change, [part]))
-        for _, row in rows:
-            enough = len(row) >= (2 if isinstance(row[0], Part) else LEAST_BOXES)
-            yield from (Same(tuple(row), item.series),) if enough else row
+                yield from (each for part in row for each in _named(part))
 
-    def _even(self, part: int | Part) -> Change | None:
-        """Added or removed as a whole, or kept with all its wires."""
+    def _fate(self, part: int | Part) -> Hashable:
+        """What befell all boxes and wires of an item of a run."""
         places = list(nodes([part]))
-        changes = {self.laid.boxes[place].change for place in places}
-        change = changes.pop() if len(changes) == 1 else None
-        if change is Change.CHANGED or (change is Change.KEPT and not self.touched.isdisjoint(places)):
-            return None
-        return change
+        at = {place: number for number, place in enumerate(places)}
+        boxes = [(box.change, box.name, box.notes) for box in map(self.laid.boxes.__getitem__, places)]
+        wires = [[self._wire_fate(number, at) for number in self.beside[place]] for place in places]
+        return tuple(boxes), tuple(map(tuple, wires))
+
+    def _wire_fate(self, number: int, at: Mapping[int, int]) -> tuple[object, ...]:
+        wire, (source, target) = self.laid.wires[number], self.ends[number]
+        return wire.change, wire.text, at.get(source), at.get(target)
 
     def _item(self, item: Node, within: Change | None, fold: bool) -> Item:
         match item:
@@ -160,3 +163,8 @@ class Items:
     def _id(self, letter: str) -> str:
         self.frames += 1
         return f"{letter}{self.frames}"
+
+
+def _named(part: int | Part) -> tuple[Node, ...]:
+    """What a copy without a name holds says no less when it is no longer in a run."""
+    return part.items if isinstance(part, Part) and not part.name else (part,)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeAlias
 
-from ein.compiler.drawing.changes import cost_change, joined_box, joined_wire
+from ein.compiler.drawing.changes import cost_change, is_retyped, joined_box, joined_wire
 from ein.compiler.drawing.difference_items import Items, Laid
 from ein.compiler.drawing.folding import MOST, fitted
 from ein.compiler.drawing.graph_view import graph_scene
@@ -95,13 +95,10 @@ def _laid(over: Overlay, first: OpGraph, second: OpGraph, costs: tuple[str, ...]
     quiet = frozenset(
         at
         for at, (a, b) in enumerate(over.pairs)
-        if a is not None and b is not None and drawn[at].look is not Look.END and _retyped(first.node(a), second.node(b))
+        if a is not None and b is not None and drawn[at].change is Change.CHANGED
+        if is_retyped(first.node(a), second.node(b))
     )
     return Laid(drawn, wires, quiet, frozenset(at for at, wire in enumerate(over.wires) if wire.moved))
-
-
-def _retyped(before: Node, after: Node) -> bool:
-    return before.text == after.text and (before.inputs, before.outputs) != (after.inputs, after.outputs)
 
 
 class _Drawn:

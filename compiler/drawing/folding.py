@@ -153,12 +153,12 @@ class _Seen:
             if self._apart(wire) or (source == target and wire.source != wire.target):
                 continue
             if (source, target) == (wire.source, wire.target):
-                seen.add((source, target, wire.text, wire.row))
+                seen.add((source, target, wire.text, wire.row, wire.change))
                 yield wire
             else:
                 moved.append(replace(wire, source=source, target=target))
         for wire in moved:
-            key = (wire.source, wire.target, wire.text, wire.row)
+            key = (wire.source, wire.target, wire.text, wire.row, wire.change)
             if key not in seen:
                 seen.add(key)
                 yield wire
