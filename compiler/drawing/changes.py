@@ -8,7 +8,6 @@ from ein.compiler.drawing.scene import Box, Change, Facts, Wire
 from ein.compiler.drawing.texts import UNITS, amount, quantity, type_text
 from ein.compiler.nodes import Node, Use
 from ein.grammar.cfg import Cost
-from ein.grammar.types import Tensor
 
 ARROW = " -> "
 LONGEST = 54
@@ -64,11 +63,7 @@ def cost_change(before: Cost, after: Cost, names: tuple[str, ...] = ("params", "
 
 def is_retyped(before: Node, after: Node) -> bool:
     """Whether two operators written alike are at different types."""
-    return isinstance(before, Use) and before.text == after.text and _all_types(before) != _all_types(after)
-
-
-def _all_types(node: Node) -> tuple[str, str]:
-    return _types(node.inputs), _types(node.outputs)
+    return isinstance(before, Use) and before.text == after.text and _types(before) != _types(after)
 
 
 def _own(box: Box) -> tuple[object, ...]:
@@ -91,10 +86,7 @@ def _name(old: str, new: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _notes(one: Box, other: Box, before: Node, after: Node, costs: tuple[str, ...]) -> tuple[str, ...]:
-    types = [
-        (name, _types(old), _types(new))
-        for name, old, new in (("in", before.inputs, after.inputs), ("out", before.outputs, after.outputs))
-    ]
+    types = zip(("in", "out"), _types(before), _types(after), strict=True)
     notes = [f"{name}: {_both(old, new)}" for name, old, new in types if old != new]
     if isinstance(before, Use) and isinstance(after, Use):
         notes = [" · ".join(cost_change(before.applied.cost, after.applied.cost, costs)), *notes]
@@ -106,8 +98,11 @@ def _notes(one: Box, other: Box, before: Node, after: Node, costs: tuple[str, ..
     return tuple(note for note in notes if note)
 
 
-def _types(types: tuple[Tensor, ...]) -> str:
-    return ", ".join(map(type_text, types))
+def _types(node: Node) -> tuple[str, str]:
+    """What it takes and what it gives."""
+    if isinstance(node, Use):
+        return type_text(node.applied.input), type_text(node.applied.output)
+    return ", ".join(map(type_text, node.inputs)), ", ".join(map(type_text, node.outputs))
 
 
 def _facts(one: Facts, other: Facts) -> Facts:

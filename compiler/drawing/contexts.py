@@ -92,7 +92,7 @@ def contexts(flow: Flow, numbers: Numbers) -> Contexts:
         _whole(flow.kinds, back, range(len(flow) - 1, -1, -1), numbers),
     )
     near = [row for wires in (ahead, back) for row in _near(flow.texts, wires, numbers)]
-    own = [[numbers.of(("types", *each)) for each in zip(flow.kinds, flow.types, strict=True)]]
+    own = 3 * [[numbers.of(("types", *each)) for each in zip(flow.kinds, flow.types, strict=True)]]
     own += 2 * [[numbers.of(("text", text)) for text in flow.texts]]
     return Contexts((before, after), (*own, *near, before, after, *bare))
 
