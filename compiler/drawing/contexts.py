@@ -73,28 +73,28 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """`whole`: all that leads to a place, and all that follows it. `levels`: rows of numbers for each place, wider
-    surroundings later."""
+    """Rows of a number for each place. `whole`: all that leads to it, and all that follows it. `levels`: all kinds of
+    surroundings, a row as often as it weighs. `wide`: those that tell most, what tells more first."""
 
     whole: tuple[list[int], list[int]]
     levels: tuple[list[int], ...]
+    wide: tuple[list[int], ...]
 
 
 def contexts(flow: Flow, numbers: Numbers) -> Contexts:
     """Numbers of two flows can be compared where both come from one `Numbers`."""
-    ahead, back = flow.sources, flow.targets
-    before, after = (
-        _whole(flow.texts, ahead, range(len(flow)), numbers),
-        _whole(flow.texts, back, range(len(flow) - 1, -1, -1), numbers),
+    whole, bare = (
+        (
+            _whole(texts, flow.sources, range(len(flow)), numbers),
+            _whole(texts, flow.targets, range(len(flow) - 1, -1, -1), numbers),
+        )
+        for texts in (flow.texts, flow.kinds)
     )
-    bare = (
-        _whole(flow.kinds, ahead, range(len(flow)), numbers),
-        _whole(flow.kinds, back, range(len(flow) - 1, -1, -1), numbers),
-    )
-    near = [row for wires in (ahead, back) for row in _near(flow.texts, wires, numbers)]
+    near = [_near(flow.texts, wires, numbers) for wires in (flow.sources, flow.targets)]
     own = 3 * [[numbers.of(("types", *each)) for each in zip(flow.kinds, flow.types, strict=True)]]
     own += 2 * [[numbers.of(("text", text)) for text in flow.texts]]
-    return Contexts((before, after), (*own, *near, before, after, *bare))
+    wide = (*whole, *(row for rows in zip(*map(reversed, near), strict=True) for row in rows), *bare)
+    return Contexts(whole, (*own, *near[0], *near[1], *whole, *bare), wide)
 
 
 def _whole(

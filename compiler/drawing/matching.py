@@ -107,26 +107,21 @@ class _Matcher:
         if len(ours) * len(theirs) <= MOST_CELLS:
             yield from self._table(ours, theirs)
             return
-        rows = (*zip(self.mine.whole, self.other.whole, strict=True),)
-        start = 0
-        while start < min(len(ours), len(theirs)) and rows[0][0][ours[start]] == rows[0][1][theirs[start]]:
-            yield ours[start], theirs[start]
-            start += 1
-        ours, theirs, stop = ours[start:], theirs[start:], 0
-        while stop < min(len(ours), len(theirs)) and rows[1][0][ours[~stop]] == rows[1][1][theirs[~stop]]:
-            yield ours[~stop], theirs[~stop]
-            stop += 1
-        ours, theirs = ours[: len(ours) - stop], theirs[: len(theirs) - stop]
-        levels = len(self.mine.levels)
+        start = _alike(self.mine.whole[0], self.other.whole[0], ours, theirs)
+        yield from zip(ours[:start], theirs[:start], strict=True)
+        ours, theirs = ours[start:], theirs[start:]
+        stop = _alike(self.mine.whole[1], self.other.whole[1], ours[::-1], theirs[::-1])
+        ours, last = ours[: len(ours) - stop], ours[len(ours) - stop :]
+        theirs, others = theirs[: len(theirs) - stop], theirs[len(theirs) - stop :]
         if len(ours) * len(theirs) <= MOST_CELLS:
             yield from self._table(ours, theirs)
-        elif depth < levels:
-            at = levels - 1 - depth
-            anchors = self._anchors(ours, theirs, self.mine.levels[at], self.other.levels[at])
+        elif depth < len(self.mine.wide):
+            anchors = self._anchors(ours, theirs, self.mine.wide[depth], self.other.wide[depth])
             yield from anchors
             ends = [(ours.start - 1, theirs.start - 1), *anchors, (ours.stop, theirs.stop)]
             for (a, b), (c, d) in pairwise(ends):
                 yield from self._cut(range(a + 1, c), range(b + 1, d), depth + 1)
+        yield from zip(last, others, strict=True)
 
     def _anchors(self, ours: range, theirs: range, mine: list[int], other: list[int]) -> list[tuple[int, int]]:
         """The longest series of places that increases in both, of those whose numbers occur once in each."""
@@ -257,6 +252,12 @@ class _Matcher:
                     seen.add(each)
                     stack.append(each)
         return False
+
+
+def _alike(mine: list[int], other: list[int], ours: range, theirs: range) -> int:
+    """How many places at the start of two ranges have equal numbers."""
+    pairs = zip(ours, theirs, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if mine[a] != other[b]), min(len(ours), len(theirs)))
 
 
 def _row(above: list[int], weight: dict[int, int], theirs: range) -> list[int]:
