@@ -16,9 +16,7 @@ ELSEWHERE = frozenset({"key", "in", "place", "line", "torch"})
 """Facts that say where an operator stands, and not what it is."""
 
 
-def joined_box(
-    id: str, first: tuple[Box, Node] | None, second: tuple[Box, Node] | None, costs: tuple[str, ...]
-) -> Box:
+def joined_box(id: str, first: tuple[Box, Node] | None, second: tuple[Box, Node] | None, costs: tuple[str, ...]) -> Box:
     """The box of a node of one picture, or of one of each."""
     if first is None or second is None:
         assert first or second

@@ -97,9 +97,7 @@ def contexts(flow: Flow, numbers: Numbers) -> Contexts:
     return Contexts(whole, (*own, *near[0], *near[1], *whole, *bare), wide)
 
 
-def _whole(
-    texts: Sequence[str], wires: Sequence[Sequence[Wire]], order: Sequence[int], numbers: Numbers
-) -> list[int]:
+def _whole(texts: Sequence[str], wires: Sequence[Sequence[Wire]], order: Sequence[int], numbers: Numbers) -> list[int]:
     found = [0] * len(texts)
     for place in order:
         found[place] = numbers.of(("whole", texts[place], _around(wires[place], found.__getitem__)))

@@ -1,9 +1,9 @@
 """What changed between two architectures: the operators of both in one picture, each kept, added, removed or changed.
 
-    conv(64) -> relu -> y
-    conv(128) -> norm -> relu -> y
-    -->
-    [± conv(64) -> conv(128)] -> [+ norm] -> [relu] -> y
+conv(64) -> relu -> y
+conv(128) -> norm -> relu -> y
+-->
+[± conv(64) -> conv(128)] -> [+ norm] -> [relu] -> y
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ def _words(laid: Laid, counts: dict[Change, int], modules: tuple[int, int]) -> s
         (change, count), *others = found
         parts = [f"{count:,} operator{'s' * (count != 1)} {change.value}", *(f"{n:,} {c.value}" for c, n in others)]
         if laid.quiet:
-            only = "in types only" if counts[Change.CHANGED] == len(laid.quiet) else f"{len(laid.quiet):,} in types only"
+            only = (
+                "in types only" if counts[Change.CHANGED] == len(laid.quiet) else f"{len(laid.quiet):,} in types only"
+            )
             parts[-1] += f" ({only})"
         return ", ".join(parts)
     wires = Counter(wire.change for wire in laid.wires)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from ein.compiler.drawing.columns import in_columns
 from ein.compiler.drawing.derivation_view import derivation_scene
+from ein.compiler.drawing.difference_view import difference_scene
 from ein.compiler.drawing.dot import write_dot
 from ein.compiler.drawing.folding import DEEPEST, MOST, resolved, unfolded
 from ein.compiler.drawing.grammar_view import grammar_scene
@@ -187,8 +188,6 @@ def _scene(what: Drawable, options: Options, lines: Mapping[int, str] | None) ->
         raise ValueError("against must be a network, and it is a grammar")
     title = options.title or (what.id if isinstance(what, Derivation) else "")
     if options.against is not None:
-        from ein.compiler.drawing.difference_view import difference_scene
-
         return difference_scene(
             what, options.against, options.title, options.direction,
             wires=options.wires, costs=options.costs, most=options.most,

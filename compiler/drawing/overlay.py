@@ -118,7 +118,9 @@ def _ends(graph: OpGraph, home: Mapping[int, int]) -> dict[tuple[int, int], list
     return found
 
 
-def _wires(ours: Mapping[tuple[int, int], list[Ends]], theirs: Mapping[tuple[int, int], list[Ends]]) -> tuple[Joined, ...]:
+def _wires(
+    ours: Mapping[tuple[int, int], list[Ends]], theirs: Mapping[tuple[int, int], list[Ends]]
+) -> tuple[Joined, ...]:
     """Between two places wires at equal ports meet first, then the others in their order."""
     found = []
     for source, target in sorted({*ours, *theirs}, key=lambda ends: ends[::-1]):

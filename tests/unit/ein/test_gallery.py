@@ -95,11 +95,8 @@ def test_resnet18_is_about_as_long_as_one_by_hand() -> None:
 
 
 DRAWING = runpy.run_path(str(GALLERY / "draw.py"))
-PINNED = next(
-    line.partition("==")[2]
-    for line in (GALLERY.parents[1] / "constraints.txt").read_text().splitlines()
-    if "pygraphviz" in line
-)
+PINS = (GALLERY.parents[1] / "constraints.txt").read_text().splitlines()
+PINNED = next(line.partition("==")[2] for line in PINS if line.startswith("pygraphviz"))
 
 
 def words(picture: Path) -> list[str]:

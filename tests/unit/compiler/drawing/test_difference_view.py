@@ -90,7 +90,9 @@ def containers(items: Sequence[Item]) -> Iterator[Frame | Run]:
 def loud(scene: Scene) -> list[Box]:
     """Boxes that are seen and not kept, without those in which types alone are others."""
     seen = [box for box in operators(resolved(scene)) if box.change is not KEPT and box.look is not Look.FOLDED]
-    return [box for box in seen if box.change is not CHANGED or " -> " in box.name or any("was" in n for n in box.notes)]
+    return [
+        box for box in seen if box.change is not CHANGED or " -> " in box.name or any("was" in n for n in box.notes)
+    ]
 
 
 # ---- what one of the two is, told by the picture and by its graph
@@ -221,7 +223,9 @@ def test_small_edits_change_little() -> None:
     """Over 200 mutants of one edit; a branch that is copied is seen once."""
     counts = []
     for kind in ("swap", "value"):
-        found = (mutated(name, seed, kind) for seed in range(60) for name in ("einspace", "hnb201_act", "hybrid", "sequence"))
+        found = (
+            mutated(name, seed, kind) for seed in range(60) for name in ("einspace", "hnb201_act", "hybrid", "sequence")
+        )
         scenes = [difference_scene(*pair) for pair in found if pair is not None][:100]
         assert len(scenes) == 100
         counts.append(sorted(len(loud(scene)) for scene in scenes))
