@@ -103,12 +103,12 @@ def test_the_python_runs(folder: Path) -> None:
     ET.parse(folder / "arch.svg")
 
 
-@pytest.mark.parametrize("commands", ["sample show train", pytest.param("search top", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("commands", ["sample show draw train", pytest.param("search top", marks=pytest.mark.slow)])
 def test_the_shell_lines_run(folder: Path, commands: str) -> None:
     """All that begin with `ein`; those that train with a small budget."""
     lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("ein ")]
-    assert all(line.split()[1] in "sample show train search top".split() for line in lines)
+    assert all(line.split()[1] in "sample show draw train search top".split() for line in lines)
     lines = [line for line in lines if line.split()[1] in commands.split()]
     assert len(lines) >= 2
     for line in lines:

@@ -122,6 +122,7 @@ def _arguments(command: str) -> list[str]:
 def test_the_shell_examples_run(ein: Ein, commands: str) -> None:
     """Those that train take a budget of two steps here; the README's are run always."""
     ein("sample", "small.ein", "--seed", "6", "-o", "drawn")
+    ein("mutate", "small.ein", "drawn/small-6-0.ein", "-n", "2", "-o", "mutants")
     lines = [line for block in _blocks("sh") for line in block.splitlines() if line.split()[1] in commands.split()]
     assert len(lines) >= 4
     for line in lines:
