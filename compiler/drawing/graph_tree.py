@@ -48,7 +48,8 @@ class Same:
 
 
 Node: TypeAlias = "int | Part | Same"
-Members: TypeAlias = "list[tuple[int, Sequence[Scope]]]"
+Members: TypeAlias = "list[tuple[int, int]]"
+"""Nodes, each with the place in its path of the next scope around it."""
 
 
 def tree(graph: OpGraph, large: int) -> tuple[Node, ...]:
@@ -62,18 +63,19 @@ class _Tree:
         self.graph = graph
         self.large = large
         self.uses: dict[int, Use] = dict(graph.uses())
+        self.paths = {number: use.path[:DEEPEST] for number, use in self.uses.items()}
 
     def whole(self) -> tuple[Node, ...]:
-        return self._items([(number, use.path[:DEEPEST]) for number, use in self.uses.items()], ())
+        return self._items([(number, 0) for number in self.uses], ())
 
     def _items(self, members: Members, rules: tuple[str, ...]) -> tuple[Node, ...]:
-        """The items of `members`, each with what is left of its path, inside uses of `rules`."""
+        """The items of `members`, inside uses of `rules`."""
         found: list[int | Part] = []
         for scope, own in self._groups(members):
-            inner = [(number, path[1:]) for number, path in own]
             if scope is None or len(own) == 1:
                 found += [number for number, _ in own]
                 continue
+            inner = [(number, at + 1) for number, at in own]
             within = (*rules, _name(scope)) if _name(scope)[:1].isupper() else rules
             if len(own) == len(members):
                 return self._items(inner, within)
@@ -98,21 +100,23 @@ class _Tree:
         is given up."""
         while True:
             groups: dict[object, tuple[Scope | None, Members]] = {}
-            for number, path in members:
-                scope = path[0] if path else None
-                groups.setdefault(scope or number, (scope, []))[1].append((number, path))
+            for member in members:
+                scope = self._scope(*member)
+                groups.setdefault(scope or member, (scope, []))[1].append(member)
             found = list(groups.values())
             bad = self._cyclic(found) if len(found) > 1 else set()
             if not bad:
                 return found
-            members = [(number, path[1:] if path and path[0] in bad else path) for number, path in members]
+            members = [(number, at + (self._scope(number, at) in bad)) for number, at in members]
+
+    def _scope(self, number: int, at: int) -> Scope | None:
+        path = self.paths[number]
+        return path[at] if at < len(path) else None
 
     def _cyclic(self, groups: list[tuple[Scope | None, Members]]) -> set[Scope]:
         home = {number: at for at, (_, own) in enumerate(groups) for number, _ in own}
-        wires = nx.DiGraph()
-        for number, at in home.items():
-            sources = {home.get(source.node, at) for source in self.graph.sources(number)}
-            wires.add_edges_from((source, at) for source in sources if source != at)
+        read = ((home.get(source.node, at), at) for number, at in home.items() for source in self.graph.sources(number))
+        wires = nx.DiGraph(list({(source, at) for source, at in read if source != at}))
         knots = (knot for knot in nx.strongly_connected_components(wires) if len(knot) > 1)
         return {scope for knot in knots for at in knot if (scope := groups[at][0]) is not None}
 
