@@ -15,8 +15,8 @@ from ein.compiler.drawing.scene import Scene
 STYLES = ("light", "dark", "paper")
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "text", "themes", "scene", "visible", "measure", "wiring", "ranks", "order", "align", "straighten", "level", "columns", "layout", "paths",
-    "draw", "legend", "camera", "details", "search", "save", "page",
+    "text", "themes", "scene", "visible", "measure", "wiring", "ranks", "order", "align", "straighten", "level",
+    "columns", "layout", "paths", "draw", "legend", "camera", "details", "search", "save", "page",
 )  # fmt: skip
 """in the order in which they stand in the page, as one module"""
 

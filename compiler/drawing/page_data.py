@@ -125,5 +125,5 @@ def _wire(wire: Wire, numbers: dict[str, int], texts: Texts) -> Entry:
 
 
 def _set(entry: Entry) -> Entry:
-    """Without what is false, none or empty; a number of a text may be 0."""
-    return {name: value for name, value in entry.items() if value or value == 0 and value is not False}
+    """Without what is false, none or empty; a number of a text may be 0, and is no False."""
+    return {name: value for name, value in entry.items() if value or (value == 0 and value is not False)}

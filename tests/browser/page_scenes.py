@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Run, Scene, Wire
@@ -33,7 +34,7 @@ class Sketch:
         self.wires.append(Wire(source.id, target.id, text, f"{source.name} -> {target.name}"))
 
     def chain(self, *boxes: Box, text: str = "im 64 x 8 x 8") -> None:
-        for source, target in zip(boxes, boxes[1:], strict=False):
+        for source, target in pairwise(boxes):
             self.wire(source, target, text)
 
     def frame(self, name: str, *items: Item, folded: bool = False, notes: Sequence[str] = ()) -> Frame:
@@ -222,7 +223,7 @@ def hostile() -> Scene:
 
 
 def random_scene(seed: int, boxes: int = 24) -> Scene:
-    """A random graph without cycles in random nested frames and runs, also frames that its paths leave and enter again."""
+    """A random graph without cycles, in random nested frames and runs; paths may leave a frame and enter it again."""
     draw, s = Random(seed), Sketch()
     looks = (COMPUTATION, ROUTING, Look.BRANCHING, Look.AGGREGATION)
     notes = ("36.9 K params", "a longer note of several words", "")

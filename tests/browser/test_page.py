@@ -20,12 +20,16 @@ from ein.compiler.drawing.scene import boxes as all_boxes
 
 pytestmark = pytest.mark.browser
 GEOMETRY = Path(__file__).with_name("geometry.js").read_text("utf-8")
-MADE: dict[str, Callable[[], Scene]] = {
-    made.__name__: made
-    for made in (
-        scenes.resnet, scenes.branches, scenes.derivation, scenes.grammar, scenes.difference, scenes.heated, scenes.hostile,
-    )
-}  # fmt: skip
+SHOWN = (
+    scenes.resnet,
+    scenes.branches,
+    scenes.derivation,
+    scenes.grammar,
+    scenes.difference,
+    scenes.heated,
+    scenes.hostile,
+)
+MADE: dict[str, Callable[[], Scene]] = {made.__name__: made for made in SHOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def test_nothing_overlaps_in_random_graphs(page: Page, seed: int) -> None:
         ("document.querySelector('.box text').textContent = 'much longer than it was'", "leaves box"),
         ("document.querySelector('.border').setAttribute('height', 60)", "border of"),
         (
-            "document.querySelectorAll('.label')[2].setAttribute('y', document.querySelectorAll('.label')[1].getAttribute('y'))",
+            "const [, a, b] = document.querySelectorAll('.label'); b.setAttribute('y', a.getAttribute('y'))",
             "overlap",
         ),
     ],
@@ -225,9 +229,7 @@ def test_search_opens_what_hides_a_hit_and_marks_it(page: Page) -> None:
     assert page.text("#hits li:nth-child(2) small") == "stage 1 › 1 of 10 › block › 1 of 5 › down_block"
     page.browser.click("#hits li:nth-child(8) button")
     assert page.text("#panel h2") == "conv1x1(16, stride=2)"
-    place = page.js(
-        "(() => { const r = document.querySelector('.mark').getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-    )
+    place = page.browser.middle(".mark")
     middle = page.browser.middle("#stage")
     assert abs(place[0] - middle[0]) < 3 and abs(place[1] - middle[1]) < 3
     assert page.count("#picture .run") == 2
@@ -293,19 +295,13 @@ def test_hostile_names_are_texts(page: Page, name: str) -> None:
     page.browser.key("/")
     page.browser.type("script")
     page.browser.key("Enter")
-    for body in range(3):
-        page.js(
-            f"document.querySelectorAll('#picture .box')[{body}].dispatchEvent(new MouseEvent('mouseover', {{bubbles: true}}))"
-        )
+    for body in page.js("[...document.querySelectorAll('#picture .box')].slice(0, 3).map((one) => one.dataset.id)"):
+        page.browser.mouse("mouseMoved", *page.browser.middle(f'[data-id="{body}"]'))
     assert page.js("document.title") == scenes.HOSTILE[0]
     assert page.count("script") == 2 and page.count("img, iframe, object") == 0
     assert page.text("#panel h2") == scenes.HOSTILE[0]
-    assert (
-        page.js(
-            "[...document.querySelectorAll('*')].flatMap((one) => [...one.attributes]).filter(({name}) => name.startsWith('on')).length"
-        )
-        == 0
-    )
+    named = page.js("[...document.querySelectorAll('*')].flatMap((one) => [...one.attributes].map(({name}) => name))")
+    assert not [name for name in named if name.startswith("on")]
 
 
 def test_the_policy_stops_what_is_not_ours(browser: Chromium, tmp_path: Path) -> None:
@@ -378,9 +374,8 @@ def test_directions_and_styles_are_changed_by_keys(page: Page) -> None:
 def test_children_of_a_tree_keep_their_order(page: Page) -> None:
     scene = scenes.derivation()
     page.open(scene)
-    places = page.js(
-        "Object.fromEntries([...document.querySelectorAll('#picture .box')].map((one) => [one.dataset.id, one.getBoundingClientRect().x]))"
-    )
+    drawn = "[...document.querySelectorAll('#picture .box')]"
+    places = dict(page.js(f"{drawn}.map((one) => [one.dataset.id, one.getBoundingClientRect().x])"))
     children: dict[str, list[str]] = {}
     for wire in scene.wires:
         children.setdefault(wire.source, []).append(wire.target)
@@ -414,7 +409,8 @@ def test_the_picture_is_told_to_screen_readers(page: Page) -> None:
     assert (
         page.js("document.getElementById('picture').getAttribute('aria-label')") == "ResNet-18. A picture of ResNet-18."
     )
-    unnamed = "[...document.querySelectorAll('button, [role=\"button\"], input')].filter((one) => !(one.ariaLabel || one.textContent.trim())).length"
+    pressed = "[...document.querySelectorAll('button, [role=\"button\"], input')]"
+    unnamed = f"{pressed}.filter((one) => !(one.ariaLabel || one.textContent.trim())).length"
     assert page.js(unnamed) == 0
     assert "folded, 8 boxes" in page.js("document.querySelector('#picture .fold').ariaLabel")
 

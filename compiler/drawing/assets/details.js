@@ -1,11 +1,11 @@
-// The panel at the side: the details of a box or a frame, the grammar, the keys.
+// The panel at the side: the details of a box or a frame, the source, the keys.
 
 const KEYS = [
   ["click", "a box: its details; a folded box or the name of a frame: open or fold; × n: all items of a run"],
   ["Enter", "the same for what has the focus (Tab moves it); r: all items of the run; i: details of a frame"],
   ["drag, arrows", "move"], ["wheel, pinch, + −", "zoom"], ["f or 0", "all of it"], ["/", "search"],
   ["[ ]", "one level less, one level more"], ["{ }", "fold all, unfold all"], ["d", "turn the direction"], ["c", "a long chain in columns, or in one"],
-  ["t", "light, dark, paper"], ["s", "the grammar"], ["Esc", "close"],
+  ["t", "light, dark, paper"], ["s", "the source"], ["Esc", "close"],
 ];
 
 function element(name, text = "", ...inner) {
@@ -48,7 +48,7 @@ function place(item, open) {
 }
 
 function showSource(source) {
-  showPanel("Grammar", element("pre", source));
+  showPanel("Source", element("pre", source));
 }
 
 function showKeys() {

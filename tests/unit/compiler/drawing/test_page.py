@@ -20,7 +20,7 @@ from ein.compiler.drawing.page import ASSETS, SCRIPTS, STYLES, write_page
 from ein.compiler.drawing.page_data import scene_json
 from ein.compiler.drawing.scene import Box, Change, Frame, Look, Row, Run, Scene, Wire
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def scene(name: str = "conv", count: int = 2, **more: Any) -> Scene:
@@ -118,6 +118,15 @@ def test_the_tree_and_the_wires_are_told_by_number() -> None:
 def test_heat_of_zero_is_not_no_heat() -> None:
     cold = Scene("t", "", "", (Box("a", "x", Look.RULE, heat=0.0), Box("b", "x", Look.RULE)), ())
     assert ["heat" in node for node in data(write_page(cold))["nodes"]] == [True, False]
+
+
+def test_a_text_that_is_the_first_of_all_is_no_missing_one() -> None:
+    made = Scene(
+        "t", "", "", (Box("a", "x", Look.RULE, hover="x"), Box("b", "y", Look.RULE)), (Wire("a", "b", "x", "x"),)
+    )
+    found = data(write_page(made))
+    assert found["nodes"][0]["hover"] == 0 and found["wires"][0]["text"] == 0 and found["wires"][0]["hover"] == 0
+    assert "hover" not in found["nodes"][1]
 
 
 def test_frames_may_be_nested_deeper_than_calls() -> None:
