@@ -1,14 +1,10 @@
-"""One browser for all tests of this folder, which use each other's scenes."""
+"""One browser for all tests of this folder."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from chromium import NAMES, Chromium, chromium, found
+from .chromium import NAMES, Chromium, chromium, found
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Run, Scene, Wire
 from ein.compiler.drawing.scene import boxes as all_boxes
@@ -169,8 +170,8 @@ def heated() -> Scene:
     def warm(item: Item, at: int) -> Item:
         if isinstance(item, Box):
             return replace(item, heat=(int(item.id[1:]) * 37 % 101) / 100)
-        items = tuple(warm(inner, at) for inner in item.items)
-        return replace(item, items=items)  # type: ignore[arg-type]
+        items: Any = tuple(warm(inner, at) for inner in item.items)
+        return replace(item, items=items)
 
     return replace(made, items=tuple(warm(item, 0) for item in made.items), heat=("parameters", "0", "2.36 M"))
 
@@ -274,7 +275,8 @@ def opened(scene: Scene) -> Scene:
     def open_one(item: Item) -> Item:
         if isinstance(item, Box):
             return item
-        return replace(item, items=tuple(open_one(inner) for inner in item.items), folded=False)  # type: ignore[arg-type]
+        inner: Any = tuple(open_one(one) for one in item.items)
+        return replace(item, items=inner, folded=False)
 
     return replace(scene, items=tuple(open_one(item) for item in scene.items))
 

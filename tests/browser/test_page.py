@@ -10,13 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import page_scenes as scenes
 import pytest
-from chromium import Chromium
 
 from ein.compiler.drawing.page import STYLES, write_page
 from ein.compiler.drawing.scene import Scene
 from ein.compiler.drawing.scene import boxes as all_boxes
+
+from . import page_scenes as scenes
+from .chromium import Chromium
 
 pytestmark = pytest.mark.browser
 GEOMETRY = Path(__file__).with_name("geometry.js").read_text("utf-8")
@@ -369,6 +370,38 @@ def test_directions_and_styles_are_changed_by_keys(page: Page) -> None:
         page.browser.key("t")
         seen.append(page.js("document.documentElement.dataset.style"))
     assert seen == ["dark", "paper", "light"]
+
+
+def middles(page: Page) -> dict[str, float]:
+    """How far right the middle of each box is, in the units of the picture."""
+    drawn = "[...document.querySelectorAll('#picture .body')].map((one) => [one.parentNode.dataset.id, one.getBBox()])"
+    return {id: place for id, place in page.js(f"{drawn}.map(([id, box]) => [id, box.x + box.width / 2])")}
+
+
+def test_chains_are_straight_and_branches_even(page: Page) -> None:
+    page.open(scenes.resnet())
+    page.browser.key("c")
+    found = middles(page)
+    straight = max(set(found.values()), key=list(found.values()).count)
+    assert sum(abs(place - straight) < 0.1 for place in found.values()) == items("resnet") - 8 - 2 * 3
+    page.open(scenes.branches(0))
+    page.browser.key("}")
+    found = middles(page)
+    heads = [
+        found[id] for id in sorted(found, key=lambda id: found[id]) if "linear" in page.text(f'[data-id="{id}"] text')
+    ]
+    assert len(heads) == 4
+    for end in ("split(0)", "concat"):
+        [place] = [found[id] for id in found if end in page.text(f'[data-id="{id}"] > text')]
+        assert place == pytest.approx((heads[0] + heads[-1]) / 2, abs=1)
+
+
+def test_a_long_chain_stands_in_columns(page: Page) -> None:
+    page.open(scenes.resnet())
+    size = "(({width, height}) => height / width)(document.querySelector('#picture > .view').getBBox())"
+    assert page.js(size) < 1.5
+    page.browser.key("c")
+    assert page.js(size) > 8
 
 
 def test_children_of_a_tree_keep_their_order(page: Page) -> None:

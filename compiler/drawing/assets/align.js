@@ -64,7 +64,8 @@ function blocks(layers, places, barred, down, sign) {
     for (const node of layer) {
       const free = (down ? node.ups : node.downs).filter((one) => !barred.has(one));
       const open = free.map((one) => ({ one, other: down ? one.up : one.low }));
-      open.sort((a, b) => places.get(a.other) - places.get(b.other));
+      const end = ({ one }) => sign * (down ? one.upOff : one.lowOff);
+      open.sort((a, b) => places.get(a.other) - places.get(b.other) || end(a) - end(b));
       for (const at of middle(open.length)) {
         const { one, other } = open[at], offset = sign * (down ? one.upOff - one.lowOff : one.lowOff - one.upOff);
         if (root.get(node) !== node || taken.has(other) || places.get(other) <= last) continue;
