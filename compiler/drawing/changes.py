@@ -40,8 +40,8 @@ def joined_box(id: str, first: tuple[Box, Node] | None, second: tuple[Box, Node]
     )
 
 
-def joined_wire(source: str, target: str, first: Wire | None, second: Wire | None, moved: bool) -> Wire:
-    """The wire of one picture, or of one of each; `moved`: at other ports."""
+def joined_wire(source: str, target: str, first: Wire | None, second: Wire | None, moved: str) -> Wire:
+    """The wire of one picture, or of one of each; `moved` says which ports are others."""
     wire = second or first
     assert wire is not None
     found = replace(wire, source=source, target=target)
@@ -49,8 +49,8 @@ def joined_wire(source: str, target: str, first: Wire | None, second: Wire | Non
         return replace(found, change=Change.REMOVED if second is None else Change.ADDED)
     if not moved and first.text == second.text:
         return replace(found, change=Change.KEPT)
-    hover = f"before: {first.hover} · now: {second.hover}"
-    return replace(found, text=_both(first.text, second.text), hover=hover, change=Change.CHANGED)
+    text = " · ".join(part for part in (_both(first.text, second.text), moved) if part)
+    return replace(found, text=text, hover=f"before: {first.hover} · now: {second.hover}", change=Change.CHANGED)
 
 
 def cost_change(before: Cost, after: Cost, names: tuple[str, ...] = ("params", "macs")) -> list[str]:

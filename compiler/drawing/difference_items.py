@@ -100,9 +100,9 @@ class Items:
         """What befell all boxes and wires of an item of a run."""
         places = list(nodes([part]))
         at = {place: number for number, place in enumerate(places)}
-        boxes = [(box.change, box.name, box.notes) for box in map(self.laid.boxes.__getitem__, places)]
-        wires = [[self._wire_fate(number, at) for number in self.beside[place]] for place in places]
-        return tuple(boxes), tuple(map(tuple, wires))
+        boxes = tuple((box.change, box.name, box.notes) for box in map(self.laid.boxes.__getitem__, places))
+        wires = (number for place in places for number in self.beside[place])
+        return boxes, frozenset(self._wire_fate(number, at) for number in wires)
 
     def _wire_fate(self, number: int, at: Mapping[int, int]) -> tuple[object, ...]:
         wire, (source, target) = self.laid.wires[number], self.ends[number]

@@ -98,7 +98,7 @@ def _laid(over: Overlay, first: OpGraph, second: OpGraph, costs: tuple[str, ...]
         if a is not None and b is not None and drawn[at].change is Change.CHANGED
         if is_retyped(first.node(a), second.node(b))
     )
-    return Laid(drawn, wires, quiet, frozenset(at for at, wire in enumerate(over.wires) if wire.moved))
+    return Laid(drawn, wires, quiet, frozenset(at for at, wire in enumerate(over.wires) if wire.moved or None in wire))
 
 
 class _Drawn:

@@ -188,6 +188,8 @@ class _Writer:
         if wire.change is not None:
             mark = self.theme.marks[wire.change]
             looks |= {"color": mark.line, "style": mark.style or "solid"}
+            if wire.change is not Change.KEPT:
+                looks["penwidth"] = f"{1.8 * self.theme.gap:.2f}"
         source = wire.source if wire.row is None else f"{wire.source}:r{wire.row}:e"
         return f"{source} -> {wire.target}{f' {attributes(**looks)}' if looks else ''}"
 
@@ -225,7 +227,7 @@ class _Writer:
         seen = {wire.change for wire in self.scene.wires}
         found = {}
         for change in Change:
-            if change in counts or change in seen:
+            if change in counts or (change in seen and change is not Change.KEPT):
                 mark = self.theme.marks[change]
                 words = f"{counts[change]:,} {change.value}" if change in counts else f"wires {change.value}"
                 found[f"{mark.sign}{words}"] = Style(self.theme.background, mark.line, mark.style)
@@ -238,6 +240,7 @@ class _Writer:
         return f'<table border="0" cellborder="0" cellspacing="3" cellpadding="0" {size}><tr>{cells}</tr></table>'
 
     def _swatch(self, style: Style) -> str:
-        dashed = ' style="dashed"' if "dashed" in style.style else ""
-        looks = f'border="1" color="{style.line}" bgcolor="{style.fill}"{dashed}'
+        broken = next((f' style="{name}"' for name in ("dashed", "dotted") if name in style.style), "")
+        border = 2 if "bold" in style.style.split(",")[:1] else 1
+        looks = f'border="{border}" color="{style.line}" bgcolor="{style.fill}"{broken}'
         return f'<td {looks} width="16" height="11" fixedsize="true"></td>'

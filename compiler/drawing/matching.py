@@ -105,7 +105,8 @@ class _Matcher:
     def _cut(self, ours: range, theirs: range, depth: int) -> Iterator[tuple[int, int]]:
         """Pairs in the order of both; large tables are cut at both ends, and then at surroundings that occur once."""
         if len(ours) * len(theirs) <= MOST_CELLS:
-            yield from self._table(ours, theirs)
+            if ours and theirs:
+                yield from self._table(ours, theirs)
             return
         start = _alike(self.mine.whole[0], self.other.whole[0], ours, theirs)
         yield from zip(ours[:start], theirs[:start], strict=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ein.compiler.drawing.contexts import flow
 from ein.compiler.drawing.matching import matched, partners
@@ -28,6 +28,10 @@ class Ends(NamedTuple):
     target: Port
 
 
+Between: TypeAlias = "Mapping[tuple[int, int], list[Ends]]"
+"""Wires by the places that they join."""
+
+
 class Joined(NamedTuple):
     """A wire of the first, of the second, or one of each, between two places of the overlay."""
 
@@ -37,9 +41,12 @@ class Joined(NamedTuple):
     second: Ends | None
 
     @property
-    def moved(self) -> bool:
-        """Whether it is not at equal ports of both."""
-        return self.first is None or self.second is None or _ports(self.first) != _ports(self.second)
+    def moved(self) -> str:
+        """`input 1 -> 2`: where it goes into another port than before, or comes out of one; "" where neither is."""
+        if self.first is None or self.second is None:
+            return ""
+        pairs = (("output", self.first.source, self.second.source), ("input", self.first.target, self.second.target))
+        return ", ".join(f"{name} {a.port + 1} -> {b.port + 1}" for name, a, b in pairs if a.port != b.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +83,15 @@ def overlay(first: OpGraph, second: OpGraph) -> Overlay:
 
 def _sorted(first: OpGraph, second: OpGraph, there: Mapping[int, int], back: Mapping[int, int]) -> tuple[Pair, ...]:
     """Each pair after those that feed it, as near to the order of the first as that goes; what only the second has
-    follows what it follows there."""
+    comes just before what follows it there."""
     place = {number: at for at, number in enumerate(first.order)}
     rank = {Pair(number, there.get(number)): (at, 0, 0) for number, at in place.items()}
-    last = -1
-    for at, number in enumerate(second.order):
+    following = len(place)
+    for at, number in reversed([*enumerate(second.order)]):
         if number in back:
-            last = place[back[number]]
+            following = place[back[number]]
         else:
-            rank[Pair(None, number)] = (last, 1, at)
+            rank[Pair(None, number)] = (following, -1, at)
     ours = {pair.first: pair for pair in rank if pair.first is not None}
     theirs = {pair.second: pair for pair in rank if pair.second is not None}
     after: dict[Pair, set[Pair]] = {pair: set() for pair in rank}
@@ -110,7 +117,7 @@ def _sorted(first: OpGraph, second: OpGraph, there: Mapping[int, int], back: Map
     return tuple(found)
 
 
-def _ends(graph: OpGraph, home: Mapping[int, int]) -> dict[tuple[int, int], list[Ends]]:
+def _ends(graph: OpGraph, home: Mapping[int, int]) -> Between:
     found: dict[tuple[int, int], list[Ends]] = defaultdict(list)
     for number in graph.order:
         for at, source in enumerate(graph.sources(number)):
