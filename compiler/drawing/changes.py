@@ -19,8 +19,9 @@ ELSEWHERE = frozenset({"key", "in", "place", "line", "torch"})
 def joined_box(id: str, first: tuple[Box, Node] | None, second: tuple[Box, Node] | None, costs: tuple[str, ...]) -> Box:
     """The box of a node of one picture, or of one of each."""
     if first is None or second is None:
-        assert first or second
-        box, node = first or second or ()
+        only = first or second
+        assert only is not None
+        box, node = only
         change = Change.REMOVED if second is None else Change.ADDED
         return replace(box, id=id, name=node.text, small=False, change=change)
     (one, before), (other, after) = first, second

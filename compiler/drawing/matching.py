@@ -230,9 +230,9 @@ class _Matcher:
             return
         into, out = self._common(a, b)
         whole = sum(mine[a] == other[b] for mine, other in zip(self.mine.whole, self.other.whole, strict=True))
-        if self.ours.texts[a] != self.theirs.texts[b]:
-            if into < len(self.ours.sources[a]) or out < len(self.ours.targets[a]):
-                return
+        alone = into < len(self.ours.sources[a]) or out < len(self.ours.targets[a])
+        if alone and self.ours.texts[a] != self.theirs.texts[b]:
+            return
         heappush(waiting, (-(into + out + 4 * whole), a, b))
 
     def _turns_back(self, a: int, b: int) -> bool:
@@ -246,6 +246,7 @@ class _Matcher:
             mine, other = stack.pop()
             if (other if a is not None else mine) == goal:
                 return True
+            after: list[tuple[int | None, int | None]]
             after = [] if mine is None else [(x, self.there.get(x)) for x, *_ in self.ours.targets[mine]]
             after += [] if other is None else [(self.back.get(y), y) for y, *_ in self.theirs.targets[other]]
             for each in after:
