@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ein.compiler.drawing.graph_view import BUNDLED
 from ein.compiler.drawing.scene import Box, Change, Facts, Wire
 from ein.compiler.drawing.texts import UNITS, amount, quantity, type_text
 from ein.compiler.nodes import Node, Use
@@ -52,6 +54,18 @@ def joined_wire(source: str, target: str, first: Wire | None, second: Wire | Non
         return replace(found, change=Change.KEPT)
     text = " · ".join(part for part in (_both(first.text, second.text), moved) if part)
     return replace(found, text=text, hover=f"before: {first.hover} · now: {second.hover}", change=Change.CHANGED)
+
+
+def bundled(wires: Iterable[Wire]) -> Iterator[Wire]:
+    """Those that are alike from one box to another, drawn as one where they are many."""
+    found: dict[tuple[object, ...], list[Wire]] = {}
+    for wire in wires:
+        found.setdefault((wire.source, wire.target, wire.text, wire.change), []).append(wire)
+    for alike in found.values():
+        if len(alike) >= BUNDLED:
+            yield replace(alike[0], text=f"{len(alike)} of {alike[0].text}")
+        else:
+            yield from alike
 
 
 def cost_change(before: Cost, after: Cost, names: tuple[str, ...] = ("params", "macs")) -> list[str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeAlias
 
-from ein.compiler.drawing.changes import cost_change, is_retyped, joined_box, joined_wire
+from ein.compiler.drawing.changes import bundled, cost_change, is_retyped, joined_box, joined_wire
 from ein.compiler.drawing.difference_items import Items, Laid
 from ein.compiler.drawing.folding import MOST, fitted
 from ein.compiler.drawing.graph_view import graph_scene
 from ein.compiler.drawing.overlay import Ends, Overlay, overlay
 from ein.compiler.drawing.scene import Box, Change, Look, Scene, Wire, boxes
+from ein.compiler.drawing.texts import type_text
 from ein.compiler.graph import OpGraph, cost
 from ein.compiler.lower import lower
 from ein.compiler.nodes import Node
@@ -58,7 +59,7 @@ def difference_scene(
         "; ".join((words, *_totals(cost(ours), cost(theirs)))),
         f"The difference of two operation graphs of {_count(shown[0])} and {_count(shown[1])}: {words}.",
         tuple(items.all(most)),
-        laid.wires,
+        tuple(bundled(laid.wires)),
         changes=changes,
         direction=direction or "TB",
     )
@@ -108,14 +109,16 @@ class _Drawn:
         scene = graph_scene(graph, costs=costs, wires=True)
         self.graph = graph
         self.boxes = {box.id: box for box in boxes(scene.items)}
-        ends = [(number, at) for number in graph.order for at in range(len(graph.sources(number)))]
-        self.wires = dict(zip(ends, scene.wires, strict=True))
 
     def at(self, number: int | None) -> tuple[Box, Node] | None:
         return None if number is None else (self.boxes[f"n{number}"], self.graph.node(number))
 
     def wire(self, ends: Ends | None) -> Wire | None:
-        return None if ends is None else self.wires[ends.target]
+        if ends is None:
+            return None
+        (number, port), type = ends.target, type_text(self.graph.type(ends.source))
+        says = f"{self.graph.node(ends.source.node).text} -> input {port + 1} of {self.graph.node(number).text}: {type}"
+        return Wire(f"n{ends.source.node}", f"n{number}", type, says)
 
 
 def _words(laid: Laid, counts: dict[Change, int], modules: tuple[int, int]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from ein.compiler.drawing.contexts import flow
 from ein.compiler.drawing.matching import matched, partners
-from ein.compiler.graph import OpGraph, Port
+from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Node, Scope, Use
 
 
@@ -67,18 +67,21 @@ def overlay(first: OpGraph, second: OpGraph) -> Overlay:
     theirs = {pair.second: at for at, pair in enumerate(pairs) if pair.second is not None}
     wires = _wires(_ends(first, ours), _ends(second, theirs))
     paths = _paths(first, second, there)
-    nodes: dict[int, Node] = {}
-    sources: dict[int, list[Port]] = {}
-    for at, (a, b) in enumerate(pairs):
-        node = second.node(b) if b is not None else first.node(a) if a is not None else None
-        assert node is not None
-        nodes[at] = replace(node, path=paths[a]) if isinstance(node, Use) and b is None and a is not None else node
-        sources[at] = []
+    sources: list[list[Port]] = [[] for _ in pairs]
     for wire in wires:
         ends = wire.second or wire.first
         assert ends is not None
         sources[wire.target].append(Port(wire.source, ends.source.port))
-    return Overlay(pairs, wires, OpGraph(nodes, {at: tuple(ports) for at, ports in sources.items()}))
+    draft = Draft()
+    for (a, b), ports in zip(pairs, sources, strict=True):
+        draft.add(second.node(b) if b is not None else _within(first, a, paths), ports)
+    return Overlay(pairs, wires, draft.done())
+
+
+def _within(graph: OpGraph, number: int | None, paths: Mapping[int, tuple[Scope, ...]]) -> Node:
+    assert number is not None, "a pair of nothing"
+    node = graph.node(number)
+    return replace(node, path=paths[number]) if isinstance(node, Use) else node
 
 
 def _sorted(first: OpGraph, second: OpGraph, there: Mapping[int, int], back: Mapping[int, int]) -> tuple[Pair, ...]:

@@ -81,6 +81,11 @@ def names(scene: Scene, change: Change) -> list[str]:
     return [box.name for box in operators(scene) if box.change is change]
 
 
+def befell(scene: Scene, wires: bool = False) -> Counter[Change]:
+    parts = scene.wires if wires else operators(scene)
+    return Counter(part.change for part in parts if part.change is not None)
+
+
 def containers(items: Sequence[Item]) -> Iterator[Frame | Run]:
     for item in items:
         if not isinstance(item, Box):
@@ -123,7 +128,8 @@ def told(scene: Scene, side: int) -> Counter[int]:
     sources: dict[str, list[tuple[str, str]]] = {box.id: [] for box in here}
     for wire in scene.wires:
         if wire.change is not FOREIGN[side]:
-            sources[wire.target].append((wire.source, side_of(wire.text, side)))
+            count, _, type = wire.text.rpartition(" of ")
+            sources[wire.target] += [(wire.source, side_of(type, side))] * int(count or 1)
     wanted = ("operator", "input", "output")
     kinds = {box.id: [side_of(text, side) for name, text in box.facts if name in wanted] for box in here}
     return histories(kinds, sources)
@@ -154,9 +160,8 @@ def nothing_changes_to_itself(first: Derivation, second: Derivation) -> None:
 
 def turned_round_what_came_went(first: Derivation, second: Derivation) -> None:
     scene, turned = difference_scene(first, second), difference_scene(second, first)
-    for found, other in ((operators(scene), operators(turned)), (scene.wires, turned.wires)):
-        changes = Counter(TURNED[each.change] for each in found if each.change)
-        assert changes == Counter(each.change for each in other)
+    for found, other in ((befell(scene), befell(turned)), (befell(scene, wires=True), befell(turned, wires=True))):
+        assert Counter({TURNED[change]: count for change, count in found.items()}) == other
     for change in (ADDED, REMOVED):
         assert Counter(names(scene, change)) == Counter(names(turned, TURNED[change]))
 
