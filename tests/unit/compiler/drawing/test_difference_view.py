@@ -18,7 +18,7 @@ from ein.compiler.drawing import matching, overlay
 from ein.compiler.drawing.difference_view import difference_scene
 from ein.compiler.drawing.dot import write_dot
 from ein.compiler.drawing.folding import resolved
-from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Run, Scene, boxes
+from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Run, Scene, Wire, boxes
 from ein.compiler.drawing.texts import type_text
 from ein.compiler.drawing.theme import LIGHT
 from ein.compiler.graph import OpGraph
@@ -397,6 +397,16 @@ def test_what_is_far_is_folded_and_named() -> None:
     (frame,) = (each for each in containers(scene.items) if isinstance(each, Frame) and each.folded)
     assert frame.name == "38 operators unchanged"
     assert [box.name for box in operators(resolved(scene))] == [frame.name, "relu", "norm", "gelu", "silu"]
+
+
+def test_wires_that_came_and_went_are_both_seen_where_their_ends_are_folded() -> None:
+    one, other = (
+        Frame(id, id, tuple(Box(f"{id}{i}", "relu", Look.COMPUTATION) for i in range(2)), folded=True)
+        for id in ("f", "g")
+    )
+    wires = (Wire("f0", "g0", "im 4", change=REMOVED), Wire("f1", "g1", "im 4", change=ADDED))
+    seen = resolved(Scene("", "", "", (one, other), wires))
+    assert [(wire.source, wire.target, wire.change) for wire in seen.wires] == [("f", "g", REMOVED), ("f", "g", ADDED)]
 
 
 def test_the_legend_counts() -> None:
