@@ -85,11 +85,12 @@ class _Writer:
         lines = [f"graph {graph}", f"node {nodes}", f"edge {edges}", *body]
         return "\n".join(["digraph {", *(f"  {line}" for line in lines), "}", ""])
 
-    def _small(self, text: str, longest: int = LONGEST) -> str:
-        return self._font(markup(text, longest), self.theme.small)
+    def _small(self, text: str, longest: int = LONGEST, filled: bool = False) -> str:
+        """`filled`: by an amount, on which faint text could not be read."""
+        return self._font(markup(text, longest), self.theme.small, self.theme.ink if filled else self.theme.faint)
 
-    def _font(self, marked: str, size: int) -> str:
-        return f'<font point-size="{size}" color="{self.theme.faint}">{marked}</font>'
+    def _font(self, marked: str, size: int, colour: str) -> str:
+        return f'<font point-size="{size}" color="{colour}">{marked}</font>'
 
     def _items(self, items: Sequence[Item]) -> Iterator[str]:
         for item in items:
@@ -143,7 +144,7 @@ class _Writer:
         if box.rows:
             looks |= {"margin": "0.04", "style": looks["style"].replace("rounded", "solid")}
             return f"{box.id} {attributes(label=self._table(box), **looks)}"
-        lines = [self._bold(box), *(self._small(note) for note in box.notes)]
+        lines = [self._bold(box), *(self._small(note, filled=box.heat is not None) for note in box.notes)]
         return f"{box.id} {attributes(label=label(*lines), **looks)}"
 
     def _bold(self, box: Box) -> str:
@@ -176,7 +177,7 @@ class _Writer:
 
     def _row(self, at: int, row: Row, wide: bool) -> str:
         fill = blend((self.theme.looks[Look.RULE].fill, self.theme.looks[Look.COMPUTATION].line), row.share * 0.35)
-        weight = f'<td align="right" bgcolor="{fill}">{self._small(row.weight)}</td>' if wide else ""
+        weight = f'<td align="right" bgcolor="{fill}">{self._small(row.weight, filled=True)}</td>' if wide else ""
         text = f'<font point-size="{self.theme.small}">{markup(row.text, LONGEST_ROW)}</font>'
         return f'<tr>{weight}<td align="left" port="r{at}">{text}</td></tr>'
 
@@ -184,7 +185,7 @@ class _Writer:
         looks = {"weight": "6"} if straight else {}
         if wire.text:
             # the label stands right of its wire; no-break spaces keep it off the line
-            looks["label"] = label(self._font(f"&#160;{markup(wire.text)}&#160;", self.theme.tiny))
+            looks["label"] = label(self._font(f"&#160;{markup(wire.text)}&#160;", self.theme.tiny, self.theme.faint))
         if wire.change is not None:
             mark = self.theme.marks[wire.change]
             looks |= {"color": mark.line, "style": mark.style or "solid"}

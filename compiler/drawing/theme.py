@@ -46,7 +46,7 @@ class Theme:
     looks: Mapping[Look, Style]
     marks: Mapping[Change, Mark]
     heat: tuple[str, str]
-    """the fills of the coldest and the hottest box; both bear `ink`"""
+    """the fills of the coldest and the hottest box; they bear `ink`, also as small print"""
     text: int = 11
     small: int = 9
     tiny: int = 8
@@ -63,7 +63,7 @@ LIGHT = Theme(
     frame="#b0b0b0",
     looks={
         Look.BRANCHING: Style("#fde3b0", "#9a6500"),
-        Look.AGGREGATION: Style("#a6d9c7", "#00634a"),
+        Look.AGGREGATION: Style("#a9dcca", "#00634a"),
         Look.ROUTING: Style("#f4f4f4", "#5c5c5c", "filled,rounded,dashed"),
         Look.COMPUTATION: Style("#d3e8f7", "#005a94"),
         Look.END: Style("#e2e2e2", "#1a1a1a"),
