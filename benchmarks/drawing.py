@@ -59,7 +59,8 @@ def large(folder: Path) -> None:
     for form in ("svg", "html"):
         path = folder / f"large.{form}"
         seconds = least(lambda path=path: draw(derivation, path))  # type: ignore[misc]
-        print(f"{derivation.modules:,} modules, folded, as {form}: {seconds:.2f} s, {path.stat().st_size / 1e3:,.0f} KB")
+        size = path.stat().st_size / 1e3
+        print(f"{derivation.modules:,} modules, folded, as {form}: {seconds:.2f} s, {size:,.0f} KB")
 
 
 def least(run: Callable[[], object]) -> float:

@@ -162,9 +162,9 @@ class _View:
                 found.setdefault((source.node, type_text(self.graph.type(source))), []).append(at)
             for (node, type), inputs in found.items():
                 bundled = len(inputs) >= BUNDLED
-                for at in [f"{inputs[0]} to {inputs[-1]}"] if bundled else map(str, inputs):
+                for ends in [f"{inputs[0]} to {inputs[-1]}"] if bundled else map(str, inputs):
                     shape = f"{len(inputs)} of {type}" if bundled else type
-                    says = f"{self.graph.node(node).text} -> input {at} of {one.text}: {type}"
+                    says = f"{self.graph.node(node).text} -> input {ends} of {one.text}: {type}"
                     yield Wire(f"n{node}", f"n{number}", shape if self.shapes else "", says)
 
 

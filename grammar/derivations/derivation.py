@@ -62,7 +62,8 @@ class Derivation:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """For notebooks: the text, and a picture once `ein` has said how pictures are made."""
-        return self.show(self) if self.show is not None else {"text/plain": repr(self)}
+        show = Derivation.show
+        return show(self) if show is not None else {"text/plain": repr(self)}
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """For hypothesis and IPython, which else would print the fields."""

@@ -117,6 +117,7 @@ def _space(folder: Path, study: Study, request: Request) -> Space:
 
 def _derivation(space: Space, trial: Trial, folder: Path) -> Derivation:
     start = space.grammar.input
+    assert start is not None, "spaces that are searched say their input"
     try:
         choices = read_trace(trial.trace)
         found = Derivation(space, choices, trial.modules, start)
