@@ -13,7 +13,7 @@ from typing import assert_never
 
 from ein.compiler.drawing.groups import group
 from ein.compiler.drawing.scene import Box, Facts, Look, Scene, Wire
-from ein.compiler.drawing.texts import cost_text, network_text, type_text
+from ein.compiler.drawing.texts import COSTS, cost_text, network_text, type_text
 from ein.compiler.graph_text import place
 from ein.grammar.term import (
     Copies,
@@ -30,6 +30,8 @@ from ein.grammar.term import (
     plain_name,
 )
 
+PRICED = 1000
+"""Nodes of a tree in which what each part costs is told; it takes a walk over each part."""
 WIDE = 2
 """Leaves for each level from which a tree grows to the right: text is wide, so they stack better than they stand."""
 
@@ -52,7 +54,7 @@ def derivation_scene(term: TypedTerm, title: str = "", direction: str | None = N
         title or f"Derivation of {_name(term)}",
         _subtitle(term),
         _summary(entries, leaves),
-        tuple(map(_box, entries)),
+        tuple(_box(entry, len(entries) <= PRICED) for entry in entries),
         tuple(Wire(f"n{entry.parent}", f"n{entry.number}") for entry in entries if entry.parent is not None),
         tree=True,
         direction=direction or _direction(entries, leaves),
@@ -104,7 +106,7 @@ def _parts(term: TypedTerm) -> list[TypedTerm]:
     return found
 
 
-def _box(entry: Entry) -> Box:
+def _box(entry: Entry, priced: bool) -> Box:
     id, term = f"n{entry.number}", entry.term
     match term:
         case Op(application, applied):
@@ -118,14 +120,14 @@ def _box(entry: Entry) -> Box:
             name, look, notes = _joint(term), Look.JOINT, []
         case _:
             assert_never(term)
-    return Box(id, name, look, tuple(filter(None, notes)), hover=_hover(term), facts=_facts(term))
+    return Box(id, name, look, tuple(filter(None, notes)), hover=_hover(term), facts=_facts(term, priced))
 
 
-def _facts(term: TypedTerm) -> Facts:
+def _facts(term: TypedTerm, priced: bool) -> Facts:
     rows = [(_kind(term), _words(term)), ("input", type_text(term.input)), ("output", type_text(term.output))]
     if isinstance(term, Named) and term.choice is not None:
         rows += [("alternative", str(term.choice[0] + 1)), ("probability", f"{term.probability:.6g}")]
-    total = cost_text(cost(term), ("params", "macs", "memory"))
+    total = cost_text(cost(term), COSTS) if priced or isinstance(term, Op) else ""
     rows += [("costs", total), ("place", place(term.span) if isinstance(term, Named | Op) else "")]
     return tuple((name, text) for name, text in rows if text)
 
