@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from ein.compiler.drawing.scene import Scene
 from ein.compiler.drawing.svg import finished
 from ein.compiler.drawing.texts import COSTS
 from ein.compiler.drawing.theme import THEMES
-from ein.compiler.emit import emit, source_map
+from ein.compiler.emit import emit
 from ein.compiler.graph import OpGraph
 from ein.compiler.lower import lower
 from ein.grammar.cfg import Grammar
@@ -83,6 +83,8 @@ class Options:
             raise ValueError(f"columns must be 1 or more, got {self.columns!r}")
         if self.depth < 0:
             raise ValueError(f"depth must be 0 or more, got {self.depth!r}")
+        if self.heat is not None and self.against is not None:
+            raise ValueError("heat must be None for a difference, whose colours say what changed")
         if (self.view == "difference") != (self.against is not None) and self.view is not None:
             raise ValueError("view must be difference where there is a second network (against), and only there")
 
@@ -174,6 +176,8 @@ def _one(what: Drawable, form: str, options: Options) -> bytes:
 def scene_of(what: Drawable, options: Options = DEFAULT, *, lines: Mapping[int, str] | None = None) -> Scene:
     """The picture before it is written in a form; `lines` are the torch source behind nodes of its graph."""
     scene = _scene(what, options, lines)
+    if not options.shapes and not isinstance(what, Grammar):
+        scene = replace(scene, wires=tuple(replace(wire, text="") for wire in scene.wires))
     return unfolded(scene) if options.unfold else scene
 
 
@@ -196,8 +200,8 @@ def _scene(what: Drawable, options: Options, lines: Mapping[int, str] | None) ->
     if options.view != "derivation":
         graph = term if isinstance(term, OpGraph) else lower(term)
         return graph_scene(
-            graph, title, options.direction, costs=options.costs, heat=options.heat, shapes=options.shapes,
-            wires=options.wires, most=options.most, lines=lines,
+            graph, title, options.direction, costs=options.costs, heat=options.heat, wires=options.wires,
+            most=options.most, lines=lines,
         )  # fmt: skip
     if isinstance(term, OpGraph):
         raise ValueError("view must be graph for an operation graph, which no longer has its derivation")
@@ -209,9 +213,11 @@ def _torch_lines(what: Drawable) -> dict[int, str]:
     if isinstance(what, Grammar):
         return {}
     graph = what if isinstance(what, OpGraph) else lower(what.term if isinstance(what, Derivation) else what)
-    text = emit(graph).splitlines()
+    source = emit(graph)
+    assert source.origins is not None
+    text = source.splitlines()
     found: dict[int, list[str]] = {}
-    for number, nodes in sorted(source_map(graph).lines.items()):
+    for number, nodes in sorted(source.origins().lines.items()):
         for node in nodes:
             found.setdefault(node, []).append(text[number - 1].strip())
     return {node: "\n".join(lines) for node, lines in found.items()}

@@ -33,15 +33,14 @@ def graph_scene(
     *,
     costs: tuple[str, ...] = ("params", "macs"),
     heat: str | None = None,
-    shapes: bool = True,
     wires: bool = False,
     most: int = MOST,
     lines: Mapping[int, str] | None = None,
 ) -> Scene:
-    """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `shapes`: types on
-    the wires. `wires`: identities and clones are boxes too. `lines`: the torch source of a node, for the details."""
+    """`costs` and `heat` are of texts.COSTS: as numbers in the boxes, and as their fill. `wires`: identities and clones
+    are boxes too. `lines`: the torch source of a node, for the details."""
     shown = graph if wires else remove_wires(graph).graph
-    view = _View(shown, costs, heat, shapes, lines or {})
+    view = _View(shown, costs, heat, lines or {})
     total = cost(graph)
     scene = Scene(
         title or "Operation graph",
@@ -60,7 +59,6 @@ class _View:
     graph: OpGraph
     costs: tuple[str, ...]
     heat: str | None
-    shapes: bool
     lines: Mapping[int, str]
     shared: set[str] = field(init=False)
     hottest: int = field(init=False)
@@ -165,7 +163,7 @@ class _View:
                 for ends in [f"{inputs[0]} to {inputs[-1]}"] if bundled else map(str, inputs):
                     shape = f"{len(inputs)} of {type}" if bundled else type
                     says = f"{self.graph.node(node).text} -> input {ends} of {one.text}: {type}"
-                    yield Wire(f"n{node}", f"n{number}", shape if self.shapes else "", says)
+                    yield Wire(f"n{node}", f"n{number}", shape, says)
 
 
 def _amounts(total: Cost) -> list[tuple[str, str]]:

@@ -96,6 +96,8 @@ def draw_command(
         _draw_all(Path(every), out, form, count, optimised, asked, looks)
         return
     assert what is not None
+    if against is not None and looks["heat"] is not None:
+        raise click.UsageError("--heat does not go with --against, whose colours say what changed")
     if Path(out).suffix.lower()[1:] not in FORMS:
         raise click.UsageError(
             f"the picture must end in {', '.join(f'.{each}' for each in FORMS)}, and this is `{out}`"
