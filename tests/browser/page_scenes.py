@@ -88,7 +88,7 @@ def resnet(folded: bool = False) -> Scene:
 
 
 def branches(count: int = 6) -> Scene:
-    """Parallel branches of several lengths, one of them a run side by side, between a split and a concatenation."""
+    """Parallel branches of several lengths, one of them a run in parallel, between a split and a concatenation."""
     s = Sketch()
     start, split = s.box("input", Look.END), s.box(f"split({count})", Look.BRANCHING)
     join, end = s.box("concat", Look.AGGREGATION), s.box("output", Look.END)

@@ -338,7 +338,7 @@ def test_the_picture_is_saved_as_svg(page: Page, style: str) -> None:
         page.js("new Promise((done) => setTimeout(done, 20))")
     root = ET.parse(path).getroot()
     texts = {one.text for one in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"concat", "split(6)", "× 4 side by side", "seq 16 x 16"} <= texts
+    assert {"concat", "split(6)", "× 4 in parallel", "seq 16 x 16"} <= texts
     assert len(list(root.iter())) > 100 and root.get("viewBox")
     assert not {"style", "script"} & {one.tag.rpartition("}")[2] for one in root.iter()}
     page.browser.events[:] = [one for one in page.browser.events if "blob:" not in json.dumps(one)]

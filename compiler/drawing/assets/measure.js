@@ -42,7 +42,7 @@ function placeLines(view, lines, rows, heights) {
 function measureHead(view) {
   const { item } = view;
   const times = view.run ? timesText(view.run) : "";
-  const name = view.kind === "run" ? `${item.items.length} ${item.series ? "in series" : "side by side"}` : item.name;
+  const name = view.kind === "run" ? `${item.items.length} ${item.series ? "in series" : "in parallel"}` : item.name;
   view.head = cut(name, 48);
   view.times = times;
   view.headWidth = 20 + textWidth(view.head, SMALL + 1, true) + (times ? 5 + textWidth(times, SMALL + 1, true) : 0);

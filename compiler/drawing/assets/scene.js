@@ -45,7 +45,7 @@ function around(item) {
 
 // "x 4" of a run, as its first item carries it.
 function timesText(run) {
-  return `× ${run.items.length}${run.series ? "" : " side by side"}`;
+  return `× ${run.items.length}${run.series ? "" : " in parallel"}`;
 }
 
 function placeText(item) {
