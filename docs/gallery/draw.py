@@ -22,7 +22,6 @@ HERE = Path(__file__).parent
 EINSPACE = str(HERE / "einspace.ein")
 PICTURES: Mapping[str, tuple[str, dict[str, Any]]] = {
     "resnet18.svg": ("zoo/resnet18", {"title": "ResNet-18"}),
-    "resnet18.html": ("zoo/resnet18", {"title": "ResNet-18"}),
     "vit.svg": ("zoo/vit", {"title": "ViT", "heat": "macs"}),
     "mixer.svg": ("zoo/mlp_mixer", {"title": "MLP-Mixer", "style": "paper"}),
     "einspace.svg": (EINSPACE, {"title": "A network of einspace", "style": "dark"}),
