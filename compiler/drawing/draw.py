@@ -73,16 +73,16 @@ class Options:
         _one_of("direction", self.direction, (None, *DIRECTIONS))
         _one_of("style", self.style, tuple(THEMES))
         _one_of("heat", self.heat, (None, *COSTS))
+        if not isinstance(self.costs, tuple | list):
+            raise ValueError(f"costs must be a tuple of {', '.join(COSTS)}, got {self.costs!r}")
         for name in self.costs:
             _one_of("costs", name, COSTS)
-        if not 0.1 <= self.scale <= MAX_SCALE:
+        if not isinstance(self.scale, int | float) or not 0.1 <= self.scale <= MAX_SCALE:
             raise ValueError(f"scale must be from 0.1 to {MAX_SCALE}, got {self.scale!r}")
-        if self.most < 1:
-            raise ValueError(f"most must be 1 or more, got {self.most!r}")
-        if self.columns is not None and self.columns < 1:
-            raise ValueError(f"columns must be 1 or more, got {self.columns!r}")
-        if self.depth < 0:
-            raise ValueError(f"depth must be 0 or more, got {self.depth!r}")
+        _at_least("most", self.most, 1)
+        _at_least("depth", self.depth, 0)
+        if self.columns is not None:
+            _at_least("columns", self.columns, 1)
         if self.heat is not None and self.against is not None:
             raise ValueError("heat must be None for a difference, whose colours say what changed")
         if (self.view == "difference") != (self.against is not None) and self.view is not None:
@@ -92,6 +92,11 @@ class Options:
 def _one_of(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(each for each in choices if each)}, got {value!r}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
 
 
 DEFAULT = Options()
