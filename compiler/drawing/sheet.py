@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from math import ceil, sqrt
+from urllib.parse import quote
 
 from ein.compiler.drawing.dot import clean
 from ein.compiler.drawing.theme import FONT, Theme
@@ -23,12 +25,18 @@ PIXELS = 2
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture: `data` is an SVG, or a PNG for a sheet that is one; `link` leads to a larger picture."""
+    """One picture: `data` is an SVG, or a PNG for a sheet that is one; `link` is the file of a larger picture beside
+    the sheet."""
 
     name: str
     note: str
     data: bytes
     link: str = ""
+
+
+def address(file: str) -> str:
+    """The name of a file as a relative address, which `javascript:` and `#` cannot make another one."""
+    return quote(os.fsencode(file), safe="")
 
 
 def columns(count: int) -> int:
@@ -53,7 +61,7 @@ def sheet_svg(entries: Sequence[Entry], title: str, theme: Theme) -> str:
             f' viewBox="0 0 {width} {height}" role="img" aria-label="{said}">',
             f"<title>{said}</title>",
             f'<rect width="100%" height="100%" fill="{theme.background}"/>',
-            _text(GAP, 22, title, 13, theme.ink, bold=True),
+            _text(GAP, 22, clean(title), 13, theme.ink, bold=True),
             *cells,
             "</svg>",
             "",
@@ -70,7 +78,7 @@ def _cell(entry: Entry, x: float, y: float, theme: Theme) -> str:
         "</g>",
     ]
     cell = "\n".join(lines)
-    return f'<a href="{escape(entry.link)}">{cell}</a>' if entry.link else cell
+    return f'<a href="{address(entry.link)}">{cell}</a>' if entry.link else cell
 
 
 _SVG = re.compile(r"<svg[^>]*?viewBox=\"([-0-9. ]+)\"[^>]*>(.*)</svg>", re.DOTALL)
@@ -117,7 +125,7 @@ def sheet_html(entries: Sequence[Entry], title: str, theme: Theme) -> str:
             f"<figcaption><b>{escape(clean(entry.name))}</b><br><small>{escape(clean(entry.note))}</small></figcaption>"
         )
         figure = f"<figure>{inset(entry, 0, 0, WIDTH, HEIGHT)}{caption}</figure>"
-        lines.append(f'<a href="{escape(entry.link)}">{figure}</a>' if entry.link else figure)
+        lines.append(f'<a href="{address(entry.link)}">{figure}</a>' if entry.link else figure)
     return "\n".join([*lines, "</main></body></html>", ""])
 
 

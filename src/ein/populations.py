@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ein.compiler.drawing.dot import clean
 from ein.compiler.drawing.texts import amount
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
@@ -42,27 +44,22 @@ def members(folder: Path, request: Request, count: int | None, say: Callable[[st
     if not folder.is_dir():
         raise fail("E601", f"there is no folder `{folder}`")
     study = (folder / FILE).exists()
-    found = list(_trials(folder, request, count) if study else _files(folder, request, count, say))
+    found = list(_trials(folder, request, count) if study else islice(_files(folder, request, say), count))
     if not found:
         raise fail("E705", f"`{folder}` holds no architecture", help="`ein sample GRAMMAR -n 20 -o DIR` draws some")
     return found
 
 
-def _files(folder: Path, request: Request, count: int | None, say: Callable[[str], None]) -> Iterator[Member]:
-    left = count
+def _files(folder: Path, request: Request, say: Callable[[str], None]) -> Iterator[Member]:
     for path in sorted(folder.glob(f"*{ENDING}")):
         try:
             drawn = _of_file(path, request)
         except EinError as error:
-            say(f"{path} is left out: {error.diagnostics[0].message}")
+            say(clean(f"{path} is left out: {error.diagnostics[0].message}"))
             continue
         if not drawn:
-            say(f"{path} is left out: it is a space of architectures, and holds none")
-        for name, derivation in drawn:
-            if left == 0:
-                return
-            left = None if left is None else left - 1
-            yield Member(name, worth(derivation), derivation)
+            say(clean(f"{path} is left out: it is a space of architectures, and holds none"))
+        yield from (Member(name, worth(derivation), derivation) for name, derivation in drawn)
 
 
 def _of_file(path: Path, request: Request) -> list[tuple[str, Derivation]]:
@@ -123,6 +120,8 @@ def _derivation(space: Space, trial: Trial, folder: Path) -> Derivation:
         found = Derivation(space, choices, trial.modules, start)
         replay(space, choices, start)
     except (ValueError, Inapplicable, EinError):
+        found = None
+    if found is None or found.id != trial.id:
         message = f"trial {trial.number} of `{folder}` is not a derivation of its space"
-        raise fail("E862", message, help="the study was changed by hand, or by another version") from None
+        raise fail("E862", message, help="the study was changed by hand, or by another version")
     return found
