@@ -39,7 +39,7 @@ class Costs(click.ParamType):  # type: ignore[type-arg]
 @click.argument("what", metavar="[ARCH|GRAMMAR]", required=False)
 @click.option("-o", "--out", metavar="FILE", help="The picture: .svg, .png, .pdf, .html, .dot or .mmd.")
 @click.option("--all", "every", metavar="DIR", help="Draw each architecture of a folder or study, to the folder of -o.")
-@click.option("--form", type=click.Choice(FORMS), default="svg", show_default=True, help="Of the pictures of --all.")
+@click.option("--form", type=click.Choice(FORMS), help="Of the pictures of --all.  [default: svg]")
 @click.option("-n", "count", type=click.IntRange(min=1), help="With --all: at most so many, of a study the best.")
 @click.option("--view", type=click.Choice(["graph", "derivation", "grammar"]), help="Default: what suits.")
 @click.option("--against", metavar="ARCH", help="Draw what changes from ARCH to this one.")
@@ -62,7 +62,7 @@ def draw_command(
     what: str | None,
     out: str | None,
     every: str | None,
-    form: str,
+    form: str | None,
     count: int | None,
     optimised: bool,
     verbose: bool,
@@ -85,24 +85,41 @@ def draw_command(
         raise click.UsageError("name one ARCH or GRAMMAR, or a folder with --all DIR")
     if out is None:
         raise click.UsageError("-o says where the picture goes")
+    view = looks["view"]
+    if against is not None:
+        _compared(view, looks["heat"])
+    if every is None:
+        _of_one(out, form, count)
+    elif against is not None or view == "grammar":
+        raise click.UsageError("--all draws graphs or derivations of architectures")
     if verbose:
         from ein.compiler.drawing.layout import engine_name
 
         click.echo(f"layout: {engine_name()}", err=True)
     asked = request(settings, input, output)
+    optimised = optimised and view != "derivation"
     if every is not None:
-        if against is not None or looks["view"] == "grammar":
-            raise click.UsageError("--all draws graphs or derivations of architectures")
-        _draw_all(Path(every), out, form, count, optimised, asked, looks)
-        return
-    assert what is not None
-    if against is not None and looks["heat"] is not None:
+        _draw_all(Path(every), out, form or "svg", count, optimised, asked, looks)
+    elif what is not None:
+        _draw_one(what, Path(out), against, optimised, asked, looks)
+
+
+def _compared(view: str | None, heat: str | None) -> None:
+    """Raises click.UsageError for what does not go with --against."""
+    if view not in (None, "graph"):
+        raise click.UsageError(f"--against compares graphs, and --view is {view}")
+    if heat is not None:
         raise click.UsageError("--heat does not go with --against, whose colours say what changed")
+
+
+def _of_one(out: str, form: str | None, count: int | None) -> None:
+    """Raises click.UsageError where the picture of one thing cannot be asked for so."""
+    for name, given in (("--form", form), ("-n", count)):
+        if given is not None:
+            raise click.UsageError(f"{name} is of --all")
     if Path(out).suffix.lower()[1:] not in FORMS:
-        raise click.UsageError(
-            f"the picture must end in {', '.join(f'.{each}' for each in FORMS)}, and this is `{out}`"
-        )
-    _draw_one(what, Path(out), against, optimised, asked, looks)
+        endings = ", ".join(f".{each}" for each in FORMS)
+        raise click.UsageError(f"the picture must end in {endings}, and this is `{out}`")
 
 
 def _draw_one(
@@ -110,9 +127,10 @@ def _draw_one(
 ) -> None:
     from ein.compiler.drawing.draw import draw
 
-    drawn = _read(what, looks["view"], optimised and looks["view"] != "derivation", asked)
+    drawn = _read(what, looks["view"] if against is None else "graph", optimised, asked)
     other = None
     if against is not None:
+        looks = looks | {"view": None}
         drawn, other = _read(against, "graph", optimised, asked), drawn
     options = _options(looks, title=_title(what, drawn, against), against=other)
     folder(str(out.parent))
@@ -148,7 +166,7 @@ def _read(what: str, view: str | None, optimised: bool, asked: Request) -> Drawa
         grammar = load_grammar(what, asked)
         if view == "grammar" or (grammar.rules and not grammar.architectures):
             if not grammar.rules:
-                raise fail("E705", f"`{what}` is an architecture and has no rules to draw")
+                raise fail("E705", f"`{what}` has no rules to draw")
             return grammar
     derivation = read_architecture(what, asked, lambda note: tell([note]))
     return optimise(lower(derivation)) if optimised else derivation
