@@ -168,6 +168,7 @@ def test_what_is_compared_stands_in_the_title(ein: Ein) -> None:
         (("--all", ".", "-o", "a", "--view", "grammar"), "--all draws graphs or derivations of architectures"),
         (("--all", ".", "-o", "a", "--against", "net.ein"), "--all draws graphs or derivations of architectures"),
         (("net.ein", "-o", "a.svg", "-n", "3"), "-n is of --all"),
+        (("net.ein", "--against", "other.ein", "--heat", "macs", "-o", "a.svg"), "--heat does not go with --against"),
         (("net.ein", "-o", "a.svg", "--form", "png"), "--form is of --all"),
         (("--all", ".", "-o", "a", "-n", "0"), "-n"),
         (("net.ein", "-o", "a.svg", "--depth", "-1"), "--depth"),

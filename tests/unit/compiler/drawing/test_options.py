@@ -132,6 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"columns": 1.5}, "columns must be a whole number, 1 or more, got 1.5"),
     ({"depth": -1}, "depth must be a whole number, 0 or more, got -1"),
     ({"depth": "all"}, "depth must be a whole number, 0 or more, got 'all'"),
+    ({"heat": "macs", "against": NETWORK}, "heat must be None for a difference, whose colours say what changed"),
     ({"view": "difference"}, "view must be difference where there is a second network (against), and only there"),
 ]
 
