@@ -77,16 +77,18 @@ def engine_name() -> str:
     return f"none ({INSTALL})"
 
 
-def render(dot: str, format: str, *, dpi: int | None = None, timeout: float = TIMEOUT) -> bytes:
-    """`dot` laid out by Graphviz's dot and drawn as `format`; `dpi` is for png. Raises LayoutError."""
+def render(dot: str, format: str, *, dpi: int | None = None, timeout: float | None = None) -> bytes:
+    """`dot` laid out by Graphviz's dot and drawn as `format`, in `timeout` or TIMEOUT seconds; `dpi` is for png.
+    Raises LayoutError."""
     if format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}, got {format!r}")
     failures = []
+    limit = TIMEOUT if timeout is None else timeout
     for engine in engines():
         try:
-            done = _run(engine.command(format, dpi), dot.encode(), timeout)
+            done = _run(engine.command(format, dpi), dot.encode(), limit)
         except subprocess.TimeoutExpired:
-            raise LayoutError(f"the layout takes longer than {timeout:g} seconds") from None
+            raise LayoutError(f"the layout takes longer than {limit:g} seconds") from None
         except OSError as error:
             failures.append(f"{engine.path}: {error.strerror}")
             continue

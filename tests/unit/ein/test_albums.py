@@ -123,7 +123,7 @@ class Page(HTMLParser):
 def tags(sheet: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
     text = sheet.read_text("utf-8")
     if sheet.suffix == ".svg":
-        yield from ((each.tag.rpartition("}")[2], dict(each.attrib)) for each in ET.fromstring(text).iter())
+        yield from ((each.tag.rpartition("}")[2], {**each.attrib}) for each in ET.fromstring(text).iter())
     else:
         yield from Page(text).tags
 

@@ -9,7 +9,7 @@ import pytest
 
 from ein.compiler.drawing import layout
 from ein.compiler.drawing import wheel as wheel_program
-from ein.compiler.drawing.layout import Engine, LayoutError, engine_name, engines, render
+from ein.compiler.drawing.layout import TOGETHER, Engine, LayoutError, engine_name, engines, render, render_all
 
 DOT = 'digraph { a [label=<x &lt; y>]; a -> b [label="naïve"] }'
 
@@ -102,6 +102,36 @@ def test_engine_name_has_versions(wheel: Engine, monkeypatch: pytest.MonkeyPatch
     graphviz, number, package, version = engine_name().replace("(", "").replace(")", "").split()
     assert (graphviz, package) == ("Graphviz", "pygraphviz")
     assert number[0].isdigit() and version[0].isdigit()
+
+
+def labelled(names: list[str]) -> list[str]:
+    return [f'digraph {{ a [label="{name}"] }}' for name in names]
+
+
+@pytest.mark.parametrize("format", ["svg", "png"])
+def test_many_are_as_each_alone_and_in_order(wheel: Engine, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    monkeypatch.setattr(layout, "engines", lambda: iter([wheel]))
+    dots = labelled([f"n{at}" for at in range(2 * TOGETHER + 1)])
+    dpi = 96 if format == "png" else None
+    together = render_all(dots, format, dpi=dpi)
+    assert len({*together}) == len(dots)
+    assert [together[at] for at in (0, TOGETHER, -1)] == [render(dots[at], format, dpi=dpi) for at in (0, TOGETHER, -1)]
+    assert render_all([], format) == []
+
+
+def test_one_that_fails_does_not_take_the_others_along(wheel: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "engines", lambda: iter([wheel]))
+    found = render_all([*labelled(["x"]), "digraph { a -> ", *labelled(["y"])], "svg")
+    assert [isinstance(each, LayoutError) for each in found] == [False, True, False]
+    assert "\n" not in str(found[1])
+
+
+def test_one_that_takes_too_long_is_named_and_the_others_come(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_dot(nothing, "text = sys.stdin.read(); time.sleep(60 * ('slow' in text)); sys.stdout.write(text)")
+    monkeypatch.setattr(layout, "TIMEOUT", 2.0)
+    one, slow, other = render_all(labelled(["one", "slow", "other"]), "svg")
+    assert isinstance(one, bytes) and isinstance(other, bytes)
+    assert str(slow) == "the layout takes longer than 2 seconds"
 
 
 def test_a_user_file_cannot_stand_in_for_a_module(
