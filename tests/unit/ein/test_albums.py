@@ -123,7 +123,8 @@ class Page(HTMLParser):
 def tags(sheet: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
     text = sheet.read_text("utf-8")
     if sheet.suffix == ".svg":
-        yield from ((each.tag.rpartition("}")[2], {**each.attrib}) for each in ET.fromstring(text).iter())
+        for each in ET.fromstring(text).iter():
+            yield each.tag.rpartition("}")[2], {**each.attrib}
     else:
         yield from Page(text).tags
 
