@@ -6,6 +6,7 @@ the column begins with the same sign.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from math import sqrt
@@ -39,7 +40,9 @@ def in_columns(scene: Scene, count: int | None = None) -> Scene:
 
 def _shortest(parts: Sequence[tuple[int, int]], count: int) -> int:
     """The length of the longest column where `count` share the parts as well as can be."""
-    return min(most for most in _sums(parts) if len(_packed(parts, most)) <= count)
+    lengths = [length for _, length in parts]
+    found = range(min(lengths), sum(lengths) + 1)
+    return found[bisect_left(found, True, key=lambda most: len(_packed(parts, most)) <= count)]
 
 
 def _lengths(scene: Scene) -> list[int]:
@@ -62,12 +65,6 @@ def _parts(scene: Scene, lengths: Sequence[int]) -> list[tuple[int, int]]:
             crossing[at].add(wire.source)
     starts = [at for at, sources in enumerate(crossing) if at == 0 or len(sources) == 1]
     return [(at, sum(lengths[at:end])) for at, end in zip(starts, [*starts[1:], len(lengths)], strict=True)]
-
-
-def _sums(parts: Sequence[tuple[int, int]]) -> list[int]:
-    """The lengths that a column can have."""
-    lengths = [length for _, length in parts]
-    return sorted({sum(lengths[at:end]) for at in range(len(parts)) for end in range(at + 1, len(parts) + 1)})
 
 
 def _packed(parts: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
