@@ -29,6 +29,7 @@ from ein.compiler.lower import lower
 from ein.grammar.cfg import Grammar
 from ein.grammar.derivations.derivation import Derivation
 from ein.grammar.derivations.files import derivation_text
+from ein.grammar.diagnostics import EinError
 from ein.grammar.term import TypedTerm
 
 Drawable: TypeAlias = "OpGraph | Derivation | TypedTerm | Grammar"
@@ -153,7 +154,17 @@ def drawn(what: Sequence[Drawable], form: str, options: Sequence[Options]) -> li
 
 def _page(what: Drawable, options: Options) -> str:
     scene = scene_of(what, options, lines=_torch_lines(what))
-    return write_page(scene, style=options.style, source=derivation_text(what) if isinstance(what, Derivation) else "")
+    return write_page(scene, style=options.style, source=_source(what))
+
+
+def _source(what: Drawable) -> str:
+    """The file of a derivation; none for one that is nested deeper than a file can be."""
+    if not isinstance(what, Derivation):
+        return ""
+    try:
+        return derivation_text(what)
+    except EinError:
+        return ""
 
 
 def to_dot(what: Drawable, options: Options = DEFAULT) -> str:

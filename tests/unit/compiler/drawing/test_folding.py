@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ein.compiler.drawing import folding
 from ein.compiler.drawing.columns import in_columns
+from ein.compiler.drawing.draw import Options, drawn
 from ein.compiler.drawing.folding import fitted, resolved, unfolded
 from ein.compiler.drawing.graph_view import graph_scene
 from ein.compiler.drawing.scene import Box, Frame, Item, Look, Run, Scene, Wire, boxes
@@ -207,6 +208,12 @@ def test_long_and_deep_networks_are_drawn(name: str) -> None:
     whole = resolved(unfolded(scene))
     assert len(list(boxes(whole.items))) == len(graph)
     assert len(list(boxes(in_columns(whole).items))) >= len(graph)
+
+
+def test_a_page_of_what_no_file_can_hold() -> None:
+    """Nested deeper than a file may be, so it cannot be offered as one."""
+    [page] = drawn([written(DEEP["branches"].replace("R(1000)", "R(120)"))], "html", [Options()])
+    assert isinstance(page, bytes) and page.startswith(b"<!DOCTYPE html>")
 
 
 def test_a_folded_box_says_what_it_folds() -> None:
