@@ -22,6 +22,10 @@ from ein.grammar.types import Tensor
 SIGNS = {"add": "+", "multiply": "x", "mul": "x"}
 """Operators that the field draws as a sign in a circle."""
 
+LONGEST = 160
+"""Letters of a line of source in the details."""
+ENDS = 6
+"""Rules around an operator that are named, from outside and from inside."""
 BUNDLED = 3
 """Wires of one type between two boxes that are drawn as one."""
 
@@ -105,7 +109,7 @@ class _View:
         tied = "shares its weights" if use.key in self.shared else ""
         sign = SIGNS.get(use.text)
         before, after = type_text(use.applied.input), type_text(use.applied.output)
-        parts = [f"{use.text}: {before} -> {after}", cost_text(use.applied.cost), tied, use.place]
+        parts = [f"{use.text}: {before} -> {after}", cost_text(use.applied.cost), tied, _around(use)]
         return Box(
             f"n{number}",
             sign or use.text,
@@ -126,7 +130,7 @@ class _View:
             *_amounts(use.applied.cost),
             ("weights", shapes),
             ("key", use.key if use.weights else ""),
-            ("in", use.place),
+            ("in", _around(use)),
             ("place", place(use.span)),
             ("line", _line(use)),
             ("torch", self.lines.get(number, "")),
@@ -172,9 +176,23 @@ def _amounts(total: Cost) -> list[tuple[str, str]]:
 
 
 def _line(use: Use) -> str:
-    """The line of the `.ein` file that the use stands in."""
+    """The line of the `.ein` file that the use stands in, of a long one what is around it."""
     source = use.span.source
-    return source.line(source.position(use.span.start)[0]).strip() if source.name else ""
+    if not source.name:
+        return ""
+    number, column = source.position(use.span.start)
+    line = source.line(number)
+    start = max(0, min(column - 1 - LONGEST // 2, len(line) - LONGEST))
+    cut = line[start : start + LONGEST].strip()
+    return f"{'… ' * (start > 0)}{cut}{' …' * (start + LONGEST < len(line))}"
+
+
+def _around(use: Use) -> str:
+    """`Net > S > residual`; of many rules the outer and the inner ones."""
+    names = use.names
+    if len(names) > 2 * ENDS:
+        names = [*names[:ENDS], f"… {len(names) - 2 * ENDS} more …", *names[-ENDS:]]
+    return " > ".join(names)
 
 
 def _summary(graph: OpGraph) -> str:

@@ -19,9 +19,12 @@ class Texts:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._given: dict[str, int] = {}
 
     def __call__(self, text: str) -> int:
-        return self._numbers.setdefault(clean(text), len(self._numbers))
+        if text not in self._given:
+            self._given[text] = self._numbers.setdefault(clean(text), len(self._numbers))
+        return self._given[text]
 
     def all(self) -> list[str]:
         return list(self._numbers)
