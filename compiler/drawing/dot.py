@@ -211,16 +211,16 @@ class _Writer:
                 f"<td>{self._small(texts[0])}</td>{cells}<td>{self._small(texts[1])}</td>", texts, HEAT_STEPS
             )
             return
-        shown = list(boxes(self.scene.items))
-        if self.scene.changes:
-            styles = self._changes()
-        else:
-            styles = {look.value: self.theme.looks[look] for look in Look if any(box.look is look for box in shown)}
-            styles = {name: style for name, style in styles.items() if name not in ("joint", "input, output")}
+        styles = self._changes() if self.scene.changes else self._looks()
         if styles:
             gap = '<td width="6" height="11" fixedsize="true"></td>'
             cells = "".join(f"{self._swatch(style)}<td>{self._small(name)}</td>{gap}" for name, style in styles.items())
             yield self._line(cells, list(styles), len(styles))
+
+    def _looks(self) -> dict[str, Style]:
+        """Those that need a word: not ends and joints, nor rules where all boxes are rules."""
+        used = {box.look for box in boxes(self.scene.items)} - {Look.JOINT, Look.END}
+        return {look.value: self.theme.looks[look] for look in Look if look in used and used != {Look.RULE}}
 
     def _changes(self) -> dict[str, Style]:
         """With how many operators each befell; what only befell wires too."""

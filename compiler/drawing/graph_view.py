@@ -24,7 +24,7 @@ SIGNS = {"add": "+", "multiply": "x", "mul": "x"}
 
 LONGEST = 160
 """Letters of a line of source in the details."""
-ENDS = 6
+ENDS = 8
 """Rules around an operator that are named, from outside and from inside."""
 BUNDLED = 3
 """Wires of one type between two boxes that are drawn as one."""

@@ -184,13 +184,13 @@ def test_markup_is_cut_and_never_empty(text: str, longest: int) -> None:
 def test_any_text_draws_as_itself(names: list[str]) -> None:
     if next(layout.engines(), None) is None:
         pytest.skip("there is no Graphviz on this machine")
-    boxes = tuple(Box(f"n{i}", name, Look.RULE, (name,)) for i, name in enumerate(names))
+    boxes = tuple(Box(f"n{i}", name, Look.MACRO, (name,)) for i, name in enumerate(names))
     dot = write_dot(Scene("all", "all", "", boxes, (Wire("n0", "n1", names[0]),)), LIGHT)
     svg = layout.render(dot, "svg").decode()
     assert svg.count('class="node"') == len(names)
     shown = sorted(text.strip() for text in texts(svg))
     drawn = names * 2 + names[:1] * bool(names[0])
-    assert shown == sorted([*(clean(name).strip() for name in drawn), "all", "all", "rule"])
+    assert shown == sorted([*(clean(name).strip() for name in drawn), "all", "all", "macro"])
 
 
 def hostile_term(term: TypedTerm, text: str) -> TypedTerm:
