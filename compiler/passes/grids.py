@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from ein.compiler import standard
 from ein.compiler.graph import Draft, OpGraph, Port
 from ein.compiler.nodes import Use
 from ein.compiler.passes import images
 from ein.compiler.passes.convolution import origins
-from ein.compiler.passes.convolving import is_worth_convolving
 from ein.compiler.passes.images import Grid, Windows
 from ein.compiler.passes.lifting import Image, on_images
 from ein.compiler.passes.rewritten import Rewritten
@@ -32,7 +30,7 @@ def raise_grids(graph: OpGraph) -> Rewritten:
     linear map is a convolution of 1 x 1, a norm of features one of channels). It may have several inputs and results.
     Keeps: every other node. Needs: all that f reads comes from such an image of the grid's size, all that reads f
     leads to such a grid; where weights change shape, uses that share them all change alike; a linear map reads no
-    image of which pixels were left out (`every`) and no small one, where a convolution of 1 x 1 is slower.
+    image of which pixels were left out (`every`), where a convolution of 1 x 1 is slower.
     Exact: the same operations on the same numbers. A weight for each position and feature changes its axes.
     """
     if not graph.names("unflatten"):
@@ -88,15 +86,9 @@ class _Region:
     def _is_fed(self, number: int) -> bool:
         size = self.lifted[number][1]
         sources = [source.node for source in self.graph.sources(number)]
-        if images.is_linear(self.graph.node(number)) and (self._is_small(number) or self._is_thinned(sources[0])):
+        if images.is_linear(self.graph.node(number)) and self._is_thinned(sources[0]):
             return False
         return all(self._size(source) == size or self._is_source(source, size) for source in sources)
-
-    def _is_small(self, number: int) -> bool:
-        """Whether an image is so small that a linear map of its pixels is faster than a convolution."""
-        node = self._use(number)
-        image = prod(node.inputs[0].sizes)
-        return not is_worth_convolving(image, image, sum(map(prod, node.weights.values())))
 
     def _is_thinned(self, number: int) -> bool:
         """Whether a sequence is of every second pixel or so; there a linear map is faster than a convolution."""

@@ -358,8 +358,8 @@ def test_einspace_spells_attention() -> None:
 
 
 def test_the_pipeline_is_exact_on_sampled_networks() -> None:
-    limits = {"elements": 200_000, "macs": 6_000_000, "params": 500_000, "modules": 120}
-    sampler = Sampler.of(load_grammar("einspace", Request(input="im[3, 16, 16]", limits=limits)))
+    limits = {"elements": 200_000, "macs": 3_000_000, "params": 500_000, "modules": 120}
+    sampler = Sampler.of(load_grammar("einspace", Request(input="im[3, 8, 8]", limits=limits)))
     fired = dict.fromkeys(("wires", "permutes", "convolution", "detours"), 0)
     for index in range(300):
         graph = before = lower(sampler.draw(5, index).term)
@@ -386,7 +386,7 @@ def test_a_pass_that_breaks_the_graph_is_seen_by_verify() -> None:
 
 def test_six_hundred_nodes_become_a_hundred() -> None:
     block = "im2col(3, p = 1) >> identity >> linear(3) >> col2im >> permute((1, 3, 2)) >> permute((1, 3, 2))"
-    text = f"import std\ninput im[3, 16, 16]\narch net = ({block}) * 100\n"
+    text = f"import std\ninput im[3, 8, 8]\narch net = ({block}) * 100\n"
     graph = lower(architecture(load_grammar(Source("long.ein", f"ein 1\n{text}"))).term)
     found = optimise(graph).graph
     assert names(found) == ["conv"] * 100
