@@ -15,7 +15,7 @@ import torch
 
 from ein import build, emit, lower
 from ein.compiler.drawing import layout
-from ein.compiler.drawing.draw import VIEWS, Options, to_dot, to_svg
+from ein.compiler.drawing.draw import Options, to_dot, to_svg
 from ein.grammar.architecture import architecture
 from ein.grammar.cfg import Grammar
 from ein.grammar.check import check, load_grammar
@@ -27,6 +27,7 @@ from ein.grammar.notation.table import load
 from ein.search.protocol import Trial
 from ein.search.record import Record
 
+VIEWS = ("graph", "derivation")
 HEAD = "ein 1\nimport std\ninput im[3, 8, 8]\n"
 
 # --- names

@@ -17,7 +17,7 @@ WATCHED = """
 import json, sys
 sys.path.insert(0, {src!r})
 from ein import emit, lower
-from ein.compiler.drawing.draw import Options, VIEWS, to_dot
+from ein.compiler.drawing.draw import Options, to_dot
 from ein.grammar.check import check
 from ein.grammar.architecture import architecture
 from ein.grammar.diagnostics import EinError, render_all
@@ -33,7 +33,7 @@ def work(path):
         drawn = [Sampler.of(grammar).draw(0, i) for i in range(2)] if grammar.start else []
         for derivation in [*drawn, *(architecture(grammar, name) for name in grammar.architectures)]:
             text += emit(derivation) + emit(lower(derivation))
-            text += "".join(to_dot(derivation, Options(view=view)) for view in VIEWS)
+            text += "".join(to_dot(derivation, Options(view=view)) for view in ("graph", "derivation"))
     return text, grammar is not None
 
 for path in sys.argv[1].split("|"):

@@ -152,7 +152,7 @@ def test_what_means_the_same_is_taken(options: dict[str, Any]) -> None:
 def test_options_of_the_package(tmp_path: Any) -> None:
     space = ein.load("einspace")
     assert ein.draw(NETWORK, tmp_path / "a.dot", title="A title", costs=("memory",)).read_text("utf-8").count("KB") > 3
-    assert "rule" in ein.draw(space, tmp_path / "b.dot").read_text("utf-8")
+    assert "Fork" in ein.draw(space, tmp_path / "b.dot").read_text("utf-8")
     with pytest.raises(ValueError, match="view must be grammar for a grammar, got 'graph'"):
         ein.draw(space, tmp_path / "c.dot", view="graph")
     with pytest.raises(ValueError, match="view must be graph, derivation or difference for a network, got 'grammar'"):
