@@ -6,12 +6,12 @@ So no name can end a string, open a tag, or be read as one of Graphviz's escapes
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
 
 from ein.compiler.drawing.ranks import spine
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Row, Scene, Wire, boxes
+from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import FONT, Style, Theme, blend
 
 LONGEST = 56
@@ -24,11 +24,6 @@ def write_dot(scene: Scene, theme: Theme, heading: bool = True) -> str:
     """The digraph of a scene that `folding.resolved` has freed of runs and folded frames; without `heading` it has
     neither title nor legend."""
     return _Writer(scene, theme).text(heading)
-
-
-def clean(text: str) -> str:
-    """One line of characters that may stand in XML: white space becomes a space, other controls U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in " ".join(text.split()))
 
 
 def markup(text: str, longest: int = LONGEST) -> str:

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ein.compiler.drawing.dot import LONGEST, LONGEST_ROW, clean
+from ein.compiler.drawing.dot import LONGEST, LONGEST_ROW
 from ein.compiler.drawing.folding import resolved
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Scene, Wire, boxes
+from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import FONT, THEMES, Style, Theme, blend
 
 LINE = "<br/>"

@@ -9,8 +9,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from ein.compiler.drawing.page_data import clean, scene_json
+from ein.compiler.drawing.page_data import scene_json
 from ein.compiler.drawing.scene import Scene
+from ein.compiler.drawing.texts import clean
 
 STYLES = ("light", "dark", "paper")
 ASSETS = Path(__file__).parent / "assets"

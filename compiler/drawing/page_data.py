@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from ein.compiler.drawing.scene import Box, Facts, Frame, Item, Look, Run, Scene, Wire
+from ein.compiler.drawing.texts import clean, without_controls
 from ein.compiler.drawing.theme import THEMES, Theme
 
 Entry: TypeAlias = "dict[str, Any]"
@@ -30,17 +30,9 @@ class Texts:
         return list(self._numbers)
 
 
-def clean(text: str) -> str:
-    """One line; controls, halves of characters and marks that turn the direction of writing become U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in " ".join(text.split()))
-
-
 def clean_lines(text: str) -> str:
-    """The same for a text of many lines, which keeps its spaces."""
-    return "\n".join(
-        "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in line.expandtabs(4))
-        for line in text.splitlines()
-    )
+    """Of a text of many lines each as it is, but for tabs and controls."""
+    return "\n".join(map(without_controls, text.expandtabs(4).splitlines()))
 
 
 def scene_json(scene: Scene, source: str = "") -> str:

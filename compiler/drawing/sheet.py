@@ -11,7 +11,7 @@ from io import BytesIO
 from math import ceil, sqrt
 from urllib.parse import quote
 
-from ein.compiler.drawing.dot import clean
+from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import FONT, Theme
 
 WIDTH, HEIGHT = 220, 200

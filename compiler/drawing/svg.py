@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html import escape, unescape
 
-from ein.compiler.drawing.dot import clean
 from ein.compiler.drawing.scene import Box, Frame, Item, Scene
+from ein.compiler.drawing.texts import clean
 
 _TITLE = re.compile(r"<title>([^<]*)</title>\n?")
 _NOISE = re.compile(r"<!--.*?-->\n?|<!DOCTYPE.*?>\n?", re.DOTALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from ein.grammar.cfg import Cost
 from ein.grammar.types import Size, Tensor, ValueType
 
@@ -58,3 +60,13 @@ def network_text(cost: Cost) -> str:
     """`12 modules · 0 params · 0 MACs`: of a whole network, zeros too."""
     modules = f"{cost.modules:,} module{'s' * (cost.modules != 1)}"
     return f"{modules} · {amount(cost.parameters)} params · {amount(cost.macs)} MACs"
+
+
+def clean(text: str) -> str:
+    """One line of characters that may stand in XML: white space becomes a space, other controls U+FFFD."""
+    return without_controls(" ".join(text.split()))
+
+
+def without_controls(text: str) -> str:
+    """Controls, halves of characters and marks that turn the direction of writing become U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in text)

@@ -29,7 +29,7 @@ from ein.grammar.notation.printer import format_source, print_statement
 from ein.grammar.numbers import Inapplicable
 from ein.grammar.patterns import Kinds
 from ein.grammar.space import Space
-from ein.grammar.types import leaves
+from ein.grammar.types import ValueType, leaves
 
 STD = "std"
 
@@ -140,43 +140,41 @@ def _text(path: Path) -> str:
 
 def _with_rules(declared: s.DerivationDecl, found: Derivation, folder: Path) -> Derivation | str:
     """The derivation in its space, where that still is what it was; else why not."""
-    digests: list[str] = []
-    for home in homes(declared.space, folder):
-        grammar = _asked(home, declared, found)
-        if grammar is None:
-            digests.append("with mistakes")
-        elif grammar.digest != declared.digest:
-            digests.append(grammar.digest)
-        else:
-            derivation = _replayed(grammar, declared, found)
-            return derivation or f"the choices in this file are not those that `{declared.space}` makes for its term"
-    if not digests:
-        return f"`{declared.space}` ({declared.digest}) is neither in the library nor beside, above or here"
-    then, now = declared.digest, ", ".join(dict.fromkeys(digests))
-    return f"`{declared.space}` has changed since this was drawn from it: {then} then, {now} now"
-
-
-def _asked(home: str, declared: s.DerivationDecl, found: Derivation) -> Grammar | None:
-    """The space as the file asks for it; None where it has mistakes."""
     parameters = {a.name: a.value for a in declared.arguments if a.name is not None}
     values = {name: value.value for name, value in parameters.items() if hasattr(value, "value")}
-    try:
-        return check(home, Request(values, repr(found.input), repr(found.type)))[0]
-    except EinError:
-        return None
+    request = Request(values, repr(found.input), repr(found.type))
+    space, now = recorded_space(declared.space, declared.digest, folder, request)
+    if space is not None:
+        derivation = replayed(space, declared.trace, found.modules, found.input, found.text)
+        return derivation or f"the choices in this file are not those that `{declared.space}` makes for its term"
+    if not now:
+        return f"`{declared.space}` ({declared.digest}) is neither in the library nor beside, above or here"
+    return f"`{declared.space}` has changed since this was drawn from it: {declared.digest} then, {', '.join(now)} now"
 
 
-def _replayed(grammar: Grammar, declared: s.DerivationDecl, found: Derivation) -> Derivation | None:
-    """The derivation, where its choices give the term of the file."""
+def recorded_space(name: str, digest: str, folder: Path, request: Request) -> tuple[Space | None, list[str]]:
+    """The space of that digest where it is at hand: in the library, or in a file beside, above or here. Else None, and
+    the digests that spaces of the name have there, or that they have mistakes."""
+    now: dict[str, None] = {}
+    for home in homes(name, folder):
+        try:
+            grammar = check(home, request)[0]
+            if grammar is not None and grammar.digest == digest:
+                return _settled(grammar), []
+        except EinError:
+            grammar = None
+        now[grammar.digest if grammar is not None else "with mistakes"] = None
+    return None, list(now)
+
+
+def replayed(space: Space, trace: str, modules: int, input: ValueType, text: str) -> Derivation | None:
+    """The derivation of these choices, where they give the term `text`."""
     try:
-        space = _settled(grammar)
-        choices = read_trace(declared.trace)
-        term = replay(space, choices, found.input)
+        choices = read_trace(trace)
+        term = replay(space, choices, input)
     except (EinError, Inapplicable, ValueError):
         return None
-    if t.text(term) != found.text:
-        return None
-    return Derivation(space, choices, found.modules, found.input)
+    return Derivation(space, choices, modules, input) if t.text(term) == text else None
 
 
 def _settled(grammar: Grammar) -> Space:

@@ -8,15 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ein.compiler.drawing.dot import clean
-from ein.compiler.drawing.texts import amount
+from ein.compiler.drawing.texts import amount, clean
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
-from ein.grammar.derivations.derivation import Derivation, read_trace, replay
-from ein.grammar.derivations.files import homes, read_architecture
+from ein.grammar.derivations.derivation import Derivation
+from ein.grammar.derivations.files import read_architecture, recorded_space, replayed
 from ein.grammar.diagnostics import EinError, fail
-from ein.grammar.minima import settle
-from ein.grammar.numbers import Inapplicable
 from ein.grammar.space import Space
 from ein.search import results
 from ein.search.protocol import Trial, score
@@ -99,15 +96,9 @@ def _space(folder: Path, study: Study, request: Request) -> Space:
         input=request.input or study.header["input"],
         output=request.output or asked.get("output"),
     )
-    for home in homes(name, folder.resolve()):
-        try:
-            grammar = load_grammar(home, wanted)
-        except EinError:
-            continue
-        if grammar.digest == digest:
-            space = Space(grammar)
-            settle(space)
-            return space
+    space, _ = recorded_space(name, digest, folder.resolve(), wanted)
+    if space is not None:
+        return space
     message = f"the space `{name}` ({digest}) of the study `{folder}` is not at hand"
     raise fail("E862", message, help="put its file beside the study, unchanged; --set gives what it was asked with")
 
@@ -115,13 +106,8 @@ def _space(folder: Path, study: Study, request: Request) -> Space:
 def _derivation(space: Space, trial: Trial, folder: Path) -> Derivation:
     start = space.grammar.input
     assert start is not None, "spaces that are searched say their input"
-    try:
-        choices = read_trace(trial.trace)
-        found = Derivation(space, choices, trial.modules, start)
-        replay(space, choices, start)
-    except (ValueError, Inapplicable, EinError):
-        found = None
-    if found is None or found.id != trial.id:
+    found = replayed(space, trial.trace, trial.modules, start, trial.term)
+    if found is None:
         message = f"trial {trial.number} of `{folder}` is not a derivation of its space"
         raise fail("E862", message, help="the study was changed by hand, or by another version")
     return found

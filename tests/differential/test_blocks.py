@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_interpret_emit import graph_of, one_thread  # noqa: F401
+from test_interpret_emit import graph_of
 from torch import Tensor, nn
 
 import ein

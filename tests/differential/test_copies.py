@@ -5,7 +5,7 @@ The copies come in each layout that their inputs can have, or share an input; ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from random import Random
 
@@ -34,14 +34,6 @@ COPIES, BATCH = 3, 2
 FORMS = {**STRUCTURE, **WIRES, **SELECTION, **TRUTHS, **ALONG, **STANDARD, **LAYERS, **FUNCTIONS, **PACKS}
 AS_MANY = 12
 """Combinations of layouts of each form."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def graph_of(operator: str, use: str, input: str) -> OpGraph:

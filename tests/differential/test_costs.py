@@ -7,7 +7,6 @@ counters on its meta device, and run forward and backward on a batch of two.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -28,15 +27,6 @@ from ein.grammar.types import Tensor
 from ein.strategies import derivations
 
 COUNT = 500
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Most of these networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Counting(Interpreter):

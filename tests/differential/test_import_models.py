@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import imported_models as m
 import pytest
@@ -19,15 +19,6 @@ VIT_TAIL = (
     "conv(32, k = 4, s = 4, p = 0) >> flatten >> class_token >> pos_enc(std = 0.02) >> (residual(layer_norm(eps = 1e-6)"
     " >> {}) >> residual(layer_norm(eps = 1e-6) >> ffn)) * 2 >> layer_norm >> first_token >> linear(10)"
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def vit(attention: Callable[[], nn.Module], p: float = 0.0) -> nn.Module:

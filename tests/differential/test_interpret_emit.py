@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,15 +37,6 @@ from ein.strategies import derivations
 
 SMALL = {"elements": 200_000, "macs": 3_000_000, "params": 500_000, "modules": 120}
 SAMPLES = 300
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def graph_of(text: str, name: str = "net") -> OpGraph:

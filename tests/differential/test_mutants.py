@@ -14,7 +14,6 @@ from random import Random
 from typing import Any
 
 import pytest
-import torch
 
 from ein.compiler import verify_ops
 from ein.compiler.verify_ops import disagreements, refusal
@@ -39,14 +38,6 @@ LIBRARIES = tuple(name for name in library_names() if re.search(r"(?m)^op ", fin
 SIGNS = {"+": "-", "-": "+", "*": "+", "/": "*", "//": "*", "%": "+", ">=": "<", "<=": ">", "==": "!=", ">": "<="}
 FAMILIES = (sorted(POINTWISE), sorted(REDUCTIONS), sorted(ALONG))
 TOKEN = re.compile(r"(?<![\w.])(?:[a-z]\w*|\d+|//|>=|<=|==|->|[-+*/%<>])(?![\w.])")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

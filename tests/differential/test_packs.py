@@ -6,7 +6,7 @@ the formulas agree too, those of inputs and those of weights. Below stand laws f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,6 @@ from ein.grammar.check import load_grammar
 from ein.grammar.notation.printer import print_statement
 
 NAMES = ("metamixer", "graphs", "experts", "structured", "snnk", "kan", "retrieval", "mega", "fields")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def given(graph: OpGraph) -> list[Tensor]:

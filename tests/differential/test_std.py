@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -181,15 +181,6 @@ ROWS: list[tuple[str, str, Callable[..., Any]]] = [
     ("ssm(3)", SEQ, ssm),
     ("ema", SEQ, lambda x, alpha: average(x, alpha.sigmoid())),
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def derivation(term: str, input: str) -> Derivation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pytest
 import torch
 
 from ein.compiler.carry import carry, carry_back
@@ -17,15 +16,6 @@ from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 
 TIMES = 200
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def graphs(text: str) -> Iterator[OpGraph]:

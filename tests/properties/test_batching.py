@@ -26,9 +26,7 @@ from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.diagnostics import Source
 
-from .passes import TIMES, assert_exact, fires, graphs, names, one_thread, without_wires
-
-__all__ = ["one_thread"]
+from .passes import TIMES, assert_exact, fires, graphs, names, without_wires
 
 COPIES = """
 grammar copies

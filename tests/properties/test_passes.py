@@ -20,9 +20,7 @@ from ein.grammar.diagnostics import Source
 from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
-from .passes import TIMES, assert_exact, fires, graphs, names, one_thread, without_wires
-
-__all__ = ["one_thread"]
+from .passes import TIMES, assert_exact, fires, graphs, names, without_wires
 
 WIRES = """
 grammar wires

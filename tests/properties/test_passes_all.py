@@ -21,10 +21,6 @@ from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.sample import Sampler
 from ein.grammar.types import Tensor as Type
 
-from .passes import one_thread
-
-__all__ = ["one_thread"]
-
 SMALL = {"elements": 300_000, "macs": 5_000_000, "params": 500_000}
 SPACES: dict[str, tuple[int, Request]] = {
     "einspace": (12, Request(input="im[3, 8, 8]", limits=SMALL)),

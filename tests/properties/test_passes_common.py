@@ -12,9 +12,7 @@ from ein.grammar.bodies.tensors import Step
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import Source
 
-from .passes import TIMES, assert_exact, fires, graphs, names, one_thread, without_wires
-
-__all__ = ["one_thread"]
+from .passes import TIMES, assert_exact, fires, graphs, names, without_wires
 
 
 def compiled(term: str, input: str = "im[4, 4, 4]") -> OpGraph:

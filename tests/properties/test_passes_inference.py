@@ -15,9 +15,7 @@ from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
 from ein.grammar.diagnostics import Source
 
-from .passes import TIMES, graphs, names, one_thread, without_wires
-
-__all__ = ["one_thread"]
+from .passes import TIMES, graphs, names, without_wires
 
 OPERATORS = """
 op scaled(s: real) : t -> t = s * x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,6 @@ op spectrum : seq[l, d] -> seq[l, d] = real(fft[l, d](x))
 input (tok[6], seq[6, 4])
 arch net = (embed(9, 4) & spectrum) >> clone(2) >> (add & swap)
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def own(folder: Path, text: str = OWN) -> Any:

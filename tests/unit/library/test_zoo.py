@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -26,15 +26,6 @@ from ein.grammar.matching.match import derive
 from ein.grammar.space import Space
 
 ARCHITECTURES = ("resnet8", "resnet18", "vit", "mlp_mixer", "einspace/resnet8")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are so small that threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def zoo(name: str, input: str | None = None, **settings: Any) -> Derivation:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from ein.runtime.candidate import PREPARE
 from ein.runtime.fence import Fence, Limits
@@ -20,12 +19,3 @@ def fence() -> Iterator[Fence]:
         with Fence(Limits(seconds=40, bytes=1 << 30)) as opened:
             opened.prepare(PREPARE, {"data": "digits"})
             yield opened
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The machine is shared, and threads that wait for each other are slow on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

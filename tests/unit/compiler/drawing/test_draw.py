@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ein.compiler.drawing import layout
-from ein.compiler.drawing.dot import clean, markup, write_dot
+from ein.compiler.drawing.dot import markup, write_dot
 from ein.compiler.drawing.draw import Options, draw, scene_of, to_dot, to_png, to_svg
 from ein.compiler.drawing.scene import Box, Look, Scene, Wire
+from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import LIGHT
 from ein.compiler.graph import OpGraph
 from ein.compiler.lower import lower

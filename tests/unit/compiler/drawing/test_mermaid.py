@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ein.compiler.drawing.dot import clean
 from ein.compiler.drawing.draw import Options, scene_of
 from ein.compiler.drawing.grammar_view import grammar_scene
 from ein.compiler.drawing.mermaid import BREAK, SPACE, escaped, write_mermaid
 from ein.compiler.drawing.scene import Box, Change, Frame, Look, Row, Run, Scene, Wire
+from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import THEMES
 from ein.grammar.architecture import architecture
 from ein.grammar.check import load_grammar
