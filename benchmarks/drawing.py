@@ -21,7 +21,8 @@ from ein.compiler.drawing.draw import Options, draw, scene_of
 from ein.compiler.drawing.folding import resolved, unfolded
 from ein.compiler.drawing.layout import engine_name
 from ein.compiler.drawing.scene import boxes
-from ein.populations import Member, worth
+from ein.compiler.drawing.texts import network_text
+from ein.populations import Member
 
 WIDE = {"modules": 6000, "depth": 1000, "params": 10**12, "macs": 10**15, "elements": 10**12}
 
@@ -48,7 +49,7 @@ def seen(derivation: ein.Derivation) -> int:
 
 def sheet(folder: Path) -> None:
     drawn = list(ein.load("einspace").samples(100, seed=5, size=(8, 80)))
-    members = [Member(f"{i:03}", worth(each), each) for i, each in enumerate(drawn)]
+    members = [Member(f"{i:03}", network_text(each.cost), each) for i, each in enumerate(drawn)]
     seconds = least(lambda: write_album(members, folder, "svg", Options(), say=print))
     size = (folder / "contact.svg").stat().st_size
     print(f"100 networks, each a picture, and a contact sheet of {size / 1e6:.1f} MB: {seconds:.1f} s")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ein.compiler.drawing.graph_view import BUNDLED
 from ein.compiler.drawing.scene import Box, Change, Facts, Wire
-from ein.compiler.drawing.texts import UNITS, amount, quantity, type_text
+from ein.compiler.drawing.texts import amount, quantity, type_text, with_unit
 from ein.compiler.nodes import Node, Use
 from ein.grammar.cfg import Cost
 
@@ -63,7 +63,8 @@ def bundled(wires: Iterable[Wire]) -> Iterator[Wire]:
         found.setdefault((wire.source, wire.target, wire.text, wire.change), []).append(wire)
     for alike in found.values():
         if len(alike) >= BUNDLED:
-            yield replace(alike[0], text=f"{len(alike)} of {alike[0].text}")
+            hover = "; ".join(dict.fromkeys(wire.hover for wire in alike))
+            yield replace(alike[0], text=f"{len(alike)} of {alike[0].text}", hover=hover)
         else:
             yield from alike
 
@@ -71,7 +72,7 @@ def bundled(wires: Iterable[Wire]) -> Iterator[Wire]:
 def cost_change(before: Cost, after: Cost, names: tuple[str, ...] = ("params", "macs")) -> list[str]:
     """`24.1 K -> 36.9 K params` for each; what is zero in both is left out."""
     pairs = [(name, quantity(before, name), quantity(after, name)) for name in names]
-    return [f"{_both(amount(old), amount(new))} {UNITS[name]}" for name, old, new in pairs if old or new]
+    return [with_unit(_both(amount(old), amount(new)), name) for name, old, new in pairs if old or new]
 
 
 def is_retyped(before: Node, after: Node) -> bool:

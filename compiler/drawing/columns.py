@@ -82,19 +82,24 @@ def _cut(scene: Scene, starts: Sequence[int]) -> Scene:
     home = {box.id: at for at, item in enumerate(scene.items) for box in boxes((item,))}
     items: list[Item] = []
     wires: list[Wire] = []
-    reached: set[str] = set()
+    signed: set[tuple[object, ...]] = set()
     for wire in scene.wires:
         between = [starts.index(at) + 1 for at in starts if home[wire.source] < at <= home[wire.target]]
         *ended, last = _broken(wire, between)
-        wires += [part for part in ended if part.target not in reached]
+        wires += [part for part in ended if _alike(part) not in signed]
         wires.append(last)
-        reached |= {part.target for part in ended}
+        signed |= set(map(_alike, ended))
     for at, item in enumerate(scene.items):
         if at in starts:
             number = starts.index(at) + 1
             items += [_sign(f"a{number}", number, "below"), _sign(f"b{number}", number, "above")]
         items.append(item)
     return replace(scene, items=tuple(items), wires=tuple(wires))
+
+
+def _alike(wire: Wire) -> tuple[object, ...]:
+    """Equal for wires to a sign of which one is drawn."""
+    return wire.source, wire.target, wire.row, wire.text, wire.change
 
 
 def _sign(id: str, number: int, where: str) -> Box:

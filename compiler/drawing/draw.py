@@ -49,7 +49,8 @@ class Options:
     LR (right); None is what suits. `style`: light, dark or paper. `costs`: those of params, macs and memory that stand
     in the boxes; `heat`: the one that fills them. `shapes`: types on the wires. `wires`: identities and clones are
     boxes. `unfold`: repeated parts are each drawn. `columns`: of a long chain; None is what suits. `depth`: frames
-    inside each other. `most`: boxes from which frames fold. `heading`: title and legend. `scale`: of a PNG. Raises
+    inside each other. `most`: boxes from which frames fold. `heading`: title and legend. `scale`: of a PNG. A
+    page folds and lays out by itself: it takes no `depth`, `columns` and `heading`. Raises
     ValueError for what is not one of the choices.
     """
 
@@ -153,7 +154,8 @@ def drawn(what: Sequence[Drawable], form: str, options: Sequence[Options]) -> li
 
 
 def _page(what: Drawable, options: Options) -> str:
-    scene = scene_of(what, options, lines=_torch_lines(what))
+    lines = _torch_lines(what) if options.view in (None, "graph") and options.against is None else None
+    scene = scene_of(what, options, lines=lines)
     return write_page(scene, style=options.style, source=_source(what))
 
 

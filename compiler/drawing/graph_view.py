@@ -3,6 +3,7 @@ macros and copies made."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
@@ -49,7 +50,7 @@ def graph_scene(
     scene = Scene(
         title or "Operation graph",
         network_text(total),
-        _summary(graph),
+        _summary(shown),
         (view.end(shown.input), *view.items(tree(shown, most)), view.end(shown.output)),
         tuple(view.wires()),
         heat=view.scale(),
@@ -69,13 +70,19 @@ class _View:
     frames: int = 0
 
     def __post_init__(self) -> None:
-        keys = [use.key for _, use in self.graph.uses() if use.weights]
-        self.shared = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+        keys = Counter(use.key for _, use in self.graph.uses() if use.weights)
+        self.shared = {key for key, count in keys.items() if count > 1}
         amounts = (self._amount(use) for _, use in self.graph.uses())
         self.hottest = max(amounts, default=0)
 
     def _amount(self, use: Use) -> int:
         return quantity(use.applied.cost, self.heat) if self.heat else 0
+
+    def _warmth(self, cost: Cost) -> float | None:
+        """Of a part, of which several boxes may be hot, at most 1."""
+        if self.heat is None:
+            return None
+        return min(1.0, sqrt(quantity(cost, self.heat) / max(self.hottest, 1)))
 
     def scale(self) -> tuple[str, str, str] | None:
         """Square roots, so that the small ones are told apart too."""
@@ -118,7 +125,7 @@ class _View:
             small=sign is not None,
             hover=" · ".join(part for part in parts if part),
             facts=self._facts(number, use),
-            heat=sqrt(self._amount(use) / self.hottest) if self.hottest else 0.0 if self.heat else None,
+            heat=self._warmth(use.applied.cost),
         )
 
     def _facts(self, number: int, use: Use) -> Facts:
@@ -153,7 +160,7 @@ class _View:
             tuple(text for text in (count, price) if text),
             hover=" · ".join(text for text in (name, count, cost_text(total)) if text),
             facts=facts,
-            heat=min(1.0, sqrt(quantity(total, self.heat) / self.hottest)) if self.heat and self.hottest else None,
+            heat=self._warmth(total),
         )
 
     def wires(self) -> Iterator[Wire]:

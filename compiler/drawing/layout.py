@@ -25,7 +25,7 @@ from ein.grammar.diagnostics import DISTRIBUTION
 FORMATS = ("svg", "png", "pdf")
 INSTALL = f"pip install '{DISTRIBUTION}[draw]'"
 TIMEOUT = 60.0
-"""Seconds for one picture."""
+"""Seconds for one picture, and for those that one process draws."""
 TOGETHER = 10
 """Pictures that one process draws, of many."""
 PIXELS = 16_000
@@ -108,7 +108,7 @@ def render_all(dots: Sequence[str], format: str, *, dpi: int | None = None) -> l
 def _together(dots: Sequence[str], format: str, dpi: int | None) -> Sequence[bytes | LayoutError]:
     """By one process of the wheel, which takes longer to start than to draw; where it fails, one by one."""
     engine = next(engines(), None)
-    if engine is not None and engine.wheel:
+    if len(dots) > 1 and engine is not None and engine.wheel:
         text = "".join(f"{dot}\0" for dot in dots)
         with suppress(OSError, subprocess.TimeoutExpired):
             done = _run(engine.command(format, dpi), text.encode(), TIMEOUT)

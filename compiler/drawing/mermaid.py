@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ein.compiler.drawing.dot import LONGEST, LONGEST_ROW
-from ein.compiler.drawing.folding import resolved
 from ein.compiler.drawing.scene import Box, Change, Frame, Item, Look, Scene, Wire, boxes
 from ein.compiler.drawing.texts import clean
 from ein.compiler.drawing.theme import FONT, THEMES, Style, Theme, blend
@@ -53,10 +52,11 @@ _DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def write_mermaid(scene: Scene, *, style: str = "light") -> str:
-    """`style` is light, dark or paper. A folded frame is a box with double border, a folded run one item with `x n`."""
+    """The flowchart of a scene that `folding.resolved` has freed of runs and folded frames; `style` is light, dark or
+    paper."""
     if style not in THEMES:
         raise ValueError(f"style must be one of {', '.join(THEMES)}, got {style!r}")
-    scene, theme = resolved(scene), THEMES[style]
+    theme = THEMES[style]
     wires = list(_joined(scene.wires))
     body = [
         f"accTitle: {escaped(scene.title)}",

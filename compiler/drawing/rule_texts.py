@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ein.compiler.graph_text import place
 from ein.grammar import cfg
 from ein.grammar.diagnostics import Span
 from ein.grammar.notation import syntax as s
@@ -30,8 +31,7 @@ class Declared:
 
     @property
     def place(self) -> str:
-        line, column = self.span.source.position(self.span.start)
-        return f"{self.span.source.name}:{line}:{column}"
+        return place(self.span)
 
 
 def declared_rule(rule: cfg.Rule) -> Declared:

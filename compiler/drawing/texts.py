@@ -48,11 +48,11 @@ def quantity(cost: Cost, name: str) -> int:
 def cost_text(cost: Cost, names: tuple[str, ...] = ("params", "macs")) -> str:
     """`36.9 K params · 37.7 M MACs`; what is zero is left out."""
     parts = [(quantity(cost, name), name) for name in names]
-    return " · ".join(_with_unit(number, name) for number, name in parts if number)
+    return " · ".join(with_unit(amount(number), name) for number, name in parts if number)
 
 
-def _with_unit(number: int, name: str) -> str:
-    text = amount(number)
+def with_unit(text: str, name: str) -> str:
+    """`36.9 K params`, `4 MB`: an amount of one of COSTS."""
     return f"{text}{'' if name == 'memory' and text[-1].isalpha() else ' '}{UNITS[name]}"
 
 

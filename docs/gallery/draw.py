@@ -16,7 +16,8 @@ from typing import Any
 import ein
 from ein.albums import write_album
 from ein.compiler.drawing.draw import Options
-from ein.populations import Member, worth
+from ein.compiler.drawing.texts import network_text
+from ein.populations import Member
 
 HERE = Path(__file__).parent
 EINSPACE = str(HERE / "einspace.ein")
@@ -47,7 +48,7 @@ def draw(name: str, folder: Path) -> Path:
 
 def draw_sheet(folder: Path) -> Path:
     draws = enumerate(ein.load("einspace").samples(24, seed=5, size=(8, 60)))
-    members = [Member(f"einspace-5-{i:02}", worth(each), each) for i, each in draws]
+    members = [Member(f"einspace-5-{i:02}", network_text(each.cost), each) for i, each in draws]
     with TemporaryDirectory() as rest:
         album = write_album(members, Path(rest), "svg", Options(), title="24 networks of einspace", say=print)
         assert album.sheet is not None, "there is no layout engine"

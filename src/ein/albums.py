@@ -51,7 +51,10 @@ def write_album(
     names = file_names([member.name for member in members])
     for name, network, member, data in zip(names, networks, members, pictures, strict=True):
         _write(folder / name, form, data, network, replace(options, title=member.name))
-    plain = replace(options, costs=(), shapes=False, heading=False, depth=1, most=min(options.most, SMALL), scale=0.5)
+    plain = replace(
+        options, costs=(), shapes=False, heading=False, unfold=False, columns=None, depth=1,
+        most=min(options.most, SMALL), scale=0.5,
+    )  # fmt: skip
     small = drawn(networks, "png" if form == "png" else "svg", [plain] * len(networks))
     for line in _failures(pictures, small):
         say(line)

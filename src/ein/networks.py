@@ -144,7 +144,7 @@ def draw(
 
     Options: those of `ein.compiler.drawing.draw.Options`: view ("graph", "derivation"), against (the network to compare
     with), title, direction ("TB", "LR"), style ("light", "dark", "paper"), costs, heat ("params", "macs", "memory"),
-    shapes, wires, unfold, depth, most, heading, scale. Raises ValueError for a wrong one.
+    shapes, wires, unfold, columns, depth, most, heading, scale. Raises ValueError for a wrong one.
     """
     from ein.compiler.drawing.draw import Options
     from ein.compiler.drawing.draw import draw as draw_picture

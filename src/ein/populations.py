@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ein.compiler.drawing.texts import amount, clean
+from ein.compiler.drawing.texts import clean, network_text
 from ein.grammar.architecture import architecture
 from ein.grammar.check import Request, load_grammar
 from ein.grammar.derivations.derivation import Derivation
@@ -56,7 +56,7 @@ def _files(folder: Path, request: Request, say: Callable[[str], None]) -> Iterat
             continue
         if not drawn:
             say(clean(f"{path} is left out: it is a space of architectures, and holds none"))
-        yield from (Member(name, worth(derivation), derivation) for name, derivation in drawn)
+        yield from (Member(name, network_text(derivation.cost), derivation) for name, derivation in drawn)
 
 
 def _of_file(path: Path, request: Request) -> list[tuple[str, Derivation]]:
@@ -65,12 +65,6 @@ def _of_file(path: Path, request: Request) -> list[tuple[str, Derivation]]:
     if len(names) == 1:
         return [(path.stem, read_architecture(str(path), request))]
     return [(f"{path.stem}-{name}", architecture(grammar, name)) for name in names]
-
-
-def worth(derivation: Derivation) -> str:
-    """`12 modules · 10.6 K params · 3.24 M MACs`."""
-    cost = derivation.cost
-    return f"{cost.modules:,} modules · {amount(cost.parameters)} params · {amount(cost.macs)} MACs"
 
 
 def _trials(folder: Path, request: Request, count: int | None) -> Iterator[Member]:

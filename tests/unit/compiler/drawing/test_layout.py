@@ -166,3 +166,16 @@ def test_letters_are_letters_where_there_is_no_font(wheel: Engine, tmp_path: Pat
     assert drawn("oooo") == drawn("oooo") != drawn("nnnn")
     if wheel_program.has_fonts(wheel_program.FONT_FOLDERS):
         assert drawn("oooo") != drawn("oooo", Path(wheel_program.__file__)), "the font of the machine was taken"
+
+
+def test_one_picture_is_tried_once(wheel: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[object] = []
+
+    def fails(*_: object) -> subprocess.CompletedProcess[bytes]:
+        runs.append(_)
+        return subprocess.CompletedProcess([], 3, b"", b"no")
+
+    monkeypatch.setattr(layout, "engines", lambda: iter([wheel]))
+    monkeypatch.setattr(layout, "_run", fails)
+    [found] = layout.render_all([DOT], "svg")
+    assert isinstance(found, LayoutError) and len(runs) == 1

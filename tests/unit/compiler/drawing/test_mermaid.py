@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ein.compiler.drawing.draw import Options, scene_of
+from ein.compiler.drawing.folding import resolved
 from ein.compiler.drawing.grammar_view import grammar_scene
 from ein.compiler.drawing.mermaid import BREAK, SPACE, escaped, write_mermaid
 from ein.compiler.drawing.scene import Box, Change, Frame, Look, Row, Run, Scene, Wire
@@ -97,7 +98,7 @@ def whole(name: str = "name", change: Change | None = None, heat: float | None =
 
 def lines(scene: Scene, style: str = "light") -> list[str]:
     """Those of the chart, without those before it."""
-    made = write_mermaid(scene, style=style).splitlines()
+    made = write_mermaid(resolved(scene), style=style).splitlines()
     return [line.strip() for line in made[made.index("---", 1) + 2 :]]
 
 
@@ -146,7 +147,7 @@ TITLES = st.text(max_size=300) | st.sampled_from(HOSTILE)
 
 @given(TITLES, TITLES)
 def test_the_title_is_one_line_of_json(title: str, subtitle: str) -> None:
-    front = write_mermaid(replace(whole(), title=title, subtitle=subtitle)).splitlines()[:4]
+    front = write_mermaid(resolved(replace(whole(), title=title, subtitle=subtitle))).splitlines()[:4]
     assert (front[0], front[3]) == ("---", "---")
     assert front[1].startswith("title: ") and front[2].startswith("config: ")
     said = json.loads(front[1].removeprefix("title: "))
@@ -197,7 +198,7 @@ def test_changes_have_a_line_and_a_mark(change: Change, style: str) -> None:
 def test_heat_is_the_fill() -> None:
     scene = replace(whole(heat=1.0), heat=("parameters", "0", "2.36 M"))
     assert f"style n3 fill:{THEMES['dark'].heat[1]}" in lines(scene, "dark")
-    assert "parameters: 0 to 2.36 M" in write_mermaid(scene)
+    assert "parameters: 0 to 2.36 M" in write_mermaid(resolved(scene))
 
 
 @pytest.mark.parametrize("style", THEMES)
@@ -226,7 +227,7 @@ def scenes() -> dict[str, Scene]:
 @pytest.mark.parametrize("name", ["einspace-grammar", "net-graph"])
 def test_golden_mermaid(name: str) -> None:
     """Rewritten with EIN_REWRITE_GOLDEN=1, and then read."""
-    made = write_mermaid(scenes()[name])
+    made = write_mermaid(resolved(scenes()[name]))
     path = GOLDEN / f"{name}.mmd"
     if os.environ.get("EIN_REWRITE_GOLDEN"):
         path.write_text(made, "utf-8")
