@@ -1,7 +1,8 @@
 """What the compiler costs and what it brings: `python benchmarks/compiler.py [--only hand,cost,random] [--device cpu]`.
 
 hand    four architectures of the library against the same networks written by hand, with equal weights, batch 16:
-        time by ein over time by hand, forward and backward; at least 30 pairs, with the 95 % interval of the median.
+        time by ein over time by hand, forward and backward; 40 pairs, or at least 5 that fit into a minute, with the
+        95 % interval of the median.
 cost    milliseconds from a derivation to a module, stage by stage, for a hierarchical NAS-Bench-201 of about 900
         tokens and for series of blocks; torch's constructors and Python's `compile` stand apart.
 random  random derivations of einspace, the source of the optimised graph against that of the graph as it is lowered:

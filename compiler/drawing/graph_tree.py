@@ -1,8 +1,8 @@
 """The nodes of an operation graph as nested parts: uses of rules and macros, and equal ones beside each other as runs.
 
-A part is kept where it says something: it holds two nodes or more, is not all of what is around it, and no wire
-leaves it and comes back. A rule inside itself is not drawn again, unless the graph is so large that it has to be
-folded.
+A part is kept where it says something: it holds two nodes or more (of a rule three), is not all of what is around it,
+and no wire leaves it and comes back. A rule inside itself is not drawn again, unless the graph is so large that it has
+to be folded.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class _Chain:
 
 
 def origins(graph: OpGraph) -> dict[int, tuple[int, Windows]]:
-    """The linear maps that are convolutions on windows, if they pay: each with the node of the windows."""
+    """The linear maps that can be convolutions on windows: each with the node of the windows."""
     trees = _tied(graph, _trees(graph))
     return {chain.linear: (chain.windows, chain.cut) for tree in trees.values() for chain in tree}
 

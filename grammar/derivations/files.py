@@ -121,14 +121,13 @@ def _declared(source: Source) -> s.DerivationDecl | None:
 
 def homes(space: str, folder: Path) -> list[str]:
     """Where the space of a derivation file may be: the library, or a file beside, above or here that declares it."""
-    if space in library_names():
-        return [space]
+    library = [space] if space in library_names() else []
     if not re.fullmatch(r"[a-z][a-z0-9_]*", space):
-        return []
+        return library
     declares = re.compile(rf"^\s*grammar\s+{space}\b", re.MULTILINE)
     places = dict.fromkeys(place.resolve() for place in (folder, folder / "..", Path()))
     files = [path for place in places for path in sorted(place.glob("*.ein"))[:MAX_FILES] if path.is_file()]
-    return [str(path) for path in files if path.stat().st_size <= MAX_BYTES and declares.search(_text(path))]
+    return library + [str(path) for path in files if path.stat().st_size <= MAX_BYTES and declares.search(_text(path))]
 
 
 def _text(path: Path) -> str:

@@ -91,7 +91,7 @@ def draw_command(
     if every is None:
         _of_one(out, form, count)
     elif against is not None or view == "grammar":
-        raise click.UsageError("--all draws graphs or derivations of architectures")
+        raise click.UsageError("--against and --view grammar do not go with --all")
     if verbose:
         from ein.compiler.drawing.layout import engine_name
 

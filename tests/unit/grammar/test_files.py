@@ -120,3 +120,11 @@ def test_choices_that_give_another_term_are_told(grammar: Path, tmp_path: Path) 
     file = tmp_path / "net.ein"
     write(file, derivation_text(drawn).replace(f'trace "{drawn.trace}"', 'trace "0 1:4 1:4 1:4 0"'))
     assert said(file)[1][0].startswith("the choices in this file are not those that `g` makes for its term")
+
+
+def test_a_space_may_be_called_as_one_of_the_library(tmp_path: Path) -> None:
+    space = tmp_path / "space.ein"
+    space.write_text(GRAMMAR.replace("grammar g(", "grammar einspace("), encoding="utf-8")
+    drawn = Sampler.of(load_grammar(str(space))).draw(3)
+    write(tmp_path / "net.ein", derivation_text(drawn))
+    assert read_architecture(str(tmp_path / "net.ein")).trace == drawn.trace
