@@ -85,6 +85,23 @@ def test_stopping_sample_leaves_whole_files(process: Process, folder: Path) -> N
     assert process("check", *(str(path) for path in files[-5:])).returncode == 0
 
 
+def test_ctrl_c_is_not_lost_where_a_weak_reference_is_cleared() -> None:
+    code = (
+        "import ein.cli, signal, sys, time, weakref\n"
+        "class Thing: pass\n"
+        "def work(*_, **__):\n"
+        "    thing = Thing()\n"
+        "    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "    del thing\n"
+        "    time.sleep(20)\n"
+        "ein.cli.program.main = work\n"
+        "ein.cli.main([])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=15)
+    assert (ended.returncode, ended.stderr.strip()) == (130, b"stopped")
+
+
 def test_stopping_the_start_is_quiet(folder: Path) -> None:
     """SIGINT while the program is being imported: at the import of click, which blocks here."""
     (folder / "click.py").write_text("import signal, time\nprint('here', flush=True)\ntime.sleep(60)\n")

@@ -95,7 +95,19 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process: 0 done, 1 the input is at fault, 2 usage, 3 our fault, 130 Ctrl-C."""
+    sys.unraisablehook = _interrupted_again
     sys.exit(run(arguments))
+
+
+def _interrupted_again(lost: Any) -> None:
+    """Ctrl-C that came while a weak reference was cleared, where Python drops what is raised, comes once more."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    import threading
+    from _thread import interrupt_main
+
+    threading.Timer(0.05, interrupt_main).start()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
