@@ -93,7 +93,7 @@ def test_ctrl_c_is_not_lost_where_a_weak_reference_is_cleared() -> None:
         "    thing = Thing()\n"
         "    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
         "    del thing\n"
-        "    time.sleep(20)\n"
+        "    for _ in range(100): time.sleep(0.1)\n"
         "ein.cli.program.main = work\n"
         "ein.cli.main([])\n"
     )
